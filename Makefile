@@ -1,0 +1,75 @@
+# Everything installs itself: what a target needs lands in .venv/ first. Python and make suffice.
+#
+#   make test DJANGO=5.2              one line of Django instead of all (5.2, 6.0 or 6.1)
+#   make test-sqlite ARGS="-k crash"  arguments for pytest (or for `make bench`)
+#   make test PROGRAMS=package        PyPI's PostgreSQL even where the machine has one (or: system)
+#   make demo ONCE=1                  the demo ends by itself
+
+PYTHON3 ?= python3
+PROCESSES ?= 2
+ARGS ?=
+DJANGO ?=
+PROGRAMS ?= any
+ONCE ?=
+
+environment := $(PYTHON3) -m tools.environment
+lines = $(or $(DJANGO:%=django%),$(shell $(environment) lines),$(error No Python to test with))
+newest = $(lastword $(lines))
+again = @$(MAKE) --no-print-directory
+quietly = @output=$$($(1) 2>&1) || { echo "$$output"; exit 1; }
+
+with_postgres = $(1)/bin/python -m tools.postgres run --programs $(PROGRAMS)
+pytest = env PYTHONDEVMODE=1 $(1)/bin/python -m pytest -n $(PROCESSES) $(ARGS)
+
+.PHONY: help check test test-sqlite test-postgres bench demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' Makefile
+
+check: ## look at style, types, layers and migrations; silent if all is well
+	$(again) check-$(newest)
+
+test: ## run the tests on SQLite and PostgreSQL, under the oldest and the newest Django
+	$(again) $(foreach line,$(lines),test-sqlite-$(line) test-postgres-$(line))
+
+test-sqlite: ## run the tests on SQLite only
+	$(again) $(lines:%=test-sqlite-%)
+
+test-postgres: ## run the tests on PostgreSQL only: DATABASE_URL's, or a private one
+	$(again) $(lines:%=test-postgres-%)
+
+bench: .venv/bench/ready ## measure throughput and latency on a private PostgreSQL
+	@$(call with_postgres,$(<D)) --fsync -- $(<D)/bin/python -m benchmarks $(ARGS)
+
+demo: .venv/demo/ready ## show the demo project: workflows in every state, in the admin
+	@$(<D)/bin/python manage.py demo $(if $(ONCE),--once)
+
+clean: ## remove what the other targets made
+	rm -rf .venv .cache build dist var
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Nothing is stored: mypy leaves without tidying up a folder of databases.
+check-%: export DATABASE_URL = sqlite:///:memory:
+check-%: export OTHER_DATABASE_URL = sqlite:///:memory:
+check-%: .venv/%/ready
+	@$(<D)/bin/ruff format --check --quiet .
+	@$(<D)/bin/ruff check --quiet .
+	@$(<D)/bin/mypy --no-error-summary
+	$(call quietly,$(<D)/bin/lint-imports --no-logo --cache-dir .cache/import-linter)
+	$(call quietly,$(<D)/bin/python manage.py makemigrations --check --dry-run \
+		--settings tests.check_settings)
+
+test-sqlite-%: .venv/%/ready
+	@echo "Tests: $*, SQLite"
+	@DATABASE_URL= $(call pytest,$(<D))
+
+test-postgres-%: .venv/%/ready
+	@echo "Tests: $*, PostgreSQL"
+	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D))
+
+.venv/%/ready: tools/environment.py
+	@$(environment) make $*
+
+.venv/django5.2/ready .venv/django6.0/ready .venv/django6.1/ready: requirements.txt requirements-dev.txt
+.venv/bench/ready: requirements.txt benchmarks/requirements.txt
+.venv/demo/ready: requirements.txt

@@ -1,0 +1,1 @@
+"""The demo: a small shop whose checkout survives crashes."""

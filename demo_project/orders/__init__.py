@@ -1,0 +1,1 @@
+"""The widget store: products, orders and payments, and the workflows behind them."""

@@ -1,0 +1,114 @@
+"""What the shop needs before it opens: tables, products, an admin, and its processes."""
+
+import time
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+
+from demo_project.orders.catalogue import load_products
+from demo_project.tour.browser import Browser
+from demo_project.tour.children import Child, Children, free_port
+from demo_project.tour.errors import DemoFailed
+
+ADMIN = "admin"
+START_SECONDS = 30
+SITE_PORT = 8000
+PROVIDER_PORT = 8001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Premises:
+    """The addresses of what was started."""
+
+    site_url: str
+    provider_url: str
+
+
+def database_name() -> str:
+    """Return which database the demo runs on, for people."""
+    where = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"SQLite, {where['NAME']}"
+    return f"PostgreSQL, {where['NAME']} at {where['HOST'] or 'the local socket'}"
+
+
+def prepare_database() -> int:
+    """Bring the tables up to date and load the products; return how many there are."""
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+        return load_products()
+    except DatabaseError as error:
+        raise DemoFailed(f"The database cannot be used ({database_name()}): {error}") from error
+
+
+def create_admin() -> str:
+    """Make sure somebody can log in; return the login in words. Fit for a demo only."""
+    users = get_user_model().objects
+    user = users.filter(username=ADMIN).first()
+    if user is None:
+        users.create_superuser(username=ADMIN, email="", password=ADMIN)
+        return f"{ADMIN} / {ADMIN}"
+    if user.check_password(ADMIN):
+        return f"{ADMIN} / {ADMIN}"
+    return f"{ADMIN}, with the password you gave it"
+
+
+def open_premises(children: Children) -> Premises:
+    """Start the provider and the site, and wait until both answer."""
+    provider_url = _start_provider(children)
+    children.environment["PAYMENT_PROVIDER_URL"] = provider_url
+    return Premises(site_url=_start_site(children), provider_url=provider_url)
+
+
+@dataclass(kw_only=True)
+class Workers:
+    """The workers on duty: worker-a, worker-b, and so on."""
+
+    children: Children
+    _hired: int = 0
+
+    def hire(self) -> Child:
+        """Start one more."""
+        name = f"worker-{ascii_lowercase[self._hired % 26]}"
+        self._hired += 1
+        return self.children.start(
+            name, *("-m", "django", "durable_worker", "--name", name, "--graceful-timeout", "3")
+        )
+
+    def replace_the_dead(self) -> list[Child]:
+        """Start a new worker for each that has gone."""
+        return [self.hire() for _ in self.children.bury("worker-")]
+
+
+def _start_provider(children: Children) -> str:
+    port = free_port(PROVIDER_PORT)
+    ledger = settings.VAR_DIR / "ledger.jsonl"
+    children.start(
+        "payment-provider",
+        *("-m", "demo_project.payment_provider", "--port", str(port), "--ledger", str(ledger)),
+    )
+    return _when_answering(children, f"http://127.0.0.1:{port}")
+
+
+def _start_site(children: Children) -> str:
+    address = f"127.0.0.1:{free_port(SITE_PORT)}"
+    children.start("site", "-m", "django", "runserver", "--noreload", address)
+    return _when_answering(children, f"http://{address}")
+
+
+def _when_answering(children: Children, url: str) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        children.check()
+        try:
+            Browser(url).open("/")
+        except DemoFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return url

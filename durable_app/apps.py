@@ -1,0 +1,17 @@
+"""Wiring: checks, log receivers, and the ``workflows`` module of every installed app."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class DurableAppConfig(AppConfig):
+    name = "durable_app"
+    label = "durable_app"
+    verbose_name = _("Durable workflows")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from durable_app import checks, logs  # noqa: F401, PLC0415  (they need loaded apps)
+
+        autodiscover_modules("workflows")

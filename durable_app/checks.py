@@ -1,0 +1,67 @@
+"""System checks: what can be known to be wrong before anything runs."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from durable_app import conf
+
+
+@register("durable_app")
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """E008: the settings are read as the worker would read them."""
+    try:
+        options = conf.Options.from_settings()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), hint="Correct DURABLE in the settings.", id="durable.E008")]
+    if options.DATABASE not in connections:
+        known = ", ".join(sorted(connections))
+        return [
+            Error(
+                f"DURABLE['DATABASE'] is {options.DATABASE!r}, which is no alias of DATABASES.",
+                hint=f"Known aliases: {known}.",
+                id="durable.E009",
+            )
+        ]
+    return _check_engine(options.DATABASE)
+
+
+def _check_engine(alias: str) -> list[CheckMessage]:
+    vendor = connections[alias].vendor
+    if vendor not in ("postgresql", "sqlite"):
+        return [
+            Error(
+                f"The database {alias!r} is {vendor}; the engine runs on PostgreSQL and SQLite.",
+                hint="Name a PostgreSQL or SQLite alias in DURABLE['DATABASE'].",
+                id="durable.E001",
+            )
+        ]
+    return _check_sqlite(alias) if vendor == "sqlite" else []
+
+
+def _check_sqlite(alias: str) -> list[CheckMessage]:
+    options = connections[alias].settings_dict.get("OPTIONS", {})
+    if options.get("transaction_mode") == "IMMEDIATE":
+        return []
+    return [
+        Warning(
+            f"The SQLite database {alias!r} does not use IMMEDIATE transactions: the project's own "
+            f"transactions can fail with 'database is locked' beside a worker.",
+            hint=f'DATABASES[{alias!r}]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE", "timeout": 20, '
+            f'"init_command": "PRAGMA journal_mode=WAL"}}',
+            id="durable.W012",
+        )
+    ]
+
+
+def unapplied_migrations(alias: str) -> int:
+    """Return how many of the engine's migrations a database lacks.
+
+    No registered check, for ``migrate`` runs those first; the worker asks before it starts.
+    """
+    executor = MigrationExecutor(connections[alias])
+    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "durable_app"]
+    return len(executor.migration_plan(targets))

@@ -1,0 +1,159 @@
+"""Replay or record: the one place that knows "recorded means do not run" and sees changed code."""
+
+import sys
+from datetime import datetime
+from typing import Any
+
+from durable_app import clock, serialization
+from durable_app.engine.context import Cursor, Execution
+from durable_app.engine.flow import Call, Commit, Flow, Pause
+from durable_app.errors import (
+    OwnershipLost,
+    StepNondeterminismError,
+    UnexpectedStepError,
+    WorkflowCancelled,
+)
+from durable_app.store import database
+from durable_app.store.records import Checkpoint, Position, Recorded, Verdict
+
+LONGEST_LOCK_PAUSE = 0.25
+
+
+def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
+    """Return the step that an earlier execution recorded here, if there is one.
+
+    Raises UnexpectedStepError if it is another step, and whatever has ended this execution.
+    """
+    cursor.check()
+    execution = cursor.execution
+    if not execution.history:
+        return None
+    found = execution.history.get(position)
+    if found is None:
+        return None
+    if found.name != name:
+        raise _unexpected(execution, position, expected=name, recorded=found.name)
+    execution.visited.add(position)
+    return found
+
+
+def check_all_replayed(execution: Execution) -> None:
+    """Raise UnexpectedStepError if the workflow ended before the steps it had recorded."""
+    left = execution.history.keys() - execution.visited
+    if left:
+        position = Position(*min(left))
+        recorded = execution.history[position].name
+        raise _unexpected(execution, position, expected="the end of the workflow", recorded=recorded)
+
+
+def _unexpected(
+    execution: Execution, position: Position, *, expected: str, recorded: str
+) -> UnexpectedStepError:
+    error = UnexpectedStepError(
+        execution.workflow_id,
+        position.step_id,
+        expected=expected,
+        recorded=recorded,
+        line=_users_line(),
+    )
+    execution.end(error)
+    return error
+
+
+def _users_line() -> str:
+    """Return file and line of the nearest caller outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(("durable_app.", "asyncio", "asgiref", "concurrent")):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+def outcome(found: Recorded) -> Flow[Any]:
+    """Return the recorded output, or raise the recorded error."""
+    if found.error is not None:
+        raise serialization.decode_error(found.error)
+    return (yield from decoded(found.output))
+
+
+def decoded(text: str | None) -> Flow[Any]:
+    """Decode a value; where that may run a query, as a call into the store."""
+    if text is None:
+        return None
+    if serialization.reads_database(text):
+        return (yield Call(serialization.decode, text))
+    return serialization.decode(text)
+
+
+def checkpoint(
+    execution: Execution,
+    position: Position,
+    name: str,
+    *,
+    output: str | None = None,
+    error: str | None = None,
+    child: str | None = None,
+    started_at: datetime | None = None,
+    finished_at: datetime | None = None,
+    tries: int = 1,
+) -> Checkpoint:
+    """Return a record of a step's outcome, under this execution's attempt."""
+    now = clock.now() if started_at is None or finished_at is None else started_at
+    return Checkpoint(
+        run=execution.run,
+        attempt=execution.attempt,
+        position=position,
+        name=name,
+        output=output,
+        error=error,
+        child_workflow_id=child,
+        started_at=started_at or now,
+        finished_at=finished_at or now,
+        tries=tries,
+    )
+
+
+def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:
+    """Make a step's outcome durable.
+
+    Raises WorkflowCancelled or OwnershipLost, now and at every later durable call of this execution, if
+    the run is not its own any more.
+    """
+    execution = cursor.execution
+    pause = 0.002
+    while True:
+        try:
+            verdict = yield Commit(step)
+        except Exception as error:
+            raise outage(execution, error) from error
+        match verdict:
+            case Verdict.WRITTEN:
+                return
+            case Verdict.LOCKED:
+                yield Pause(pause)
+                pause = min(pause * 2, LONGEST_LOCK_PAUSE)
+            case Verdict.TAKEN:
+                raise StepNondeterminismError(
+                    execution.workflow_id, step.position.step_id, "two outcomes were recorded"
+                )
+            case _:
+                raise refused(execution, verdict)
+
+
+def refused(execution: Execution, verdict: Verdict) -> WorkflowCancelled | OwnershipLost:
+    """End the execution, and return what its refused record means."""
+    lost = WorkflowCancelled if verdict is Verdict.CANCELLED else OwnershipLost
+    error = lost(execution.workflow_id)
+    execution.end(error)
+    return error
+
+
+def outage(execution: Execution, error: Exception) -> BaseException:
+    """End the execution if the database is away for good; else return the record's own error."""
+    if not database.is_outage(error):
+        return error
+    lost = OwnershipLost(execution.workflow_id, "could not reach its database for a whole lease")
+    execution.end(lost)
+    return lost

@@ -1,0 +1,205 @@
+"""The running workflow as its own code sees it: execution, position space, step."""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from durable_app.engine.lease import Lease
+from durable_app.errors import (
+    ControlFlow,
+    NotAllowedInStepError,
+    NotInWorkflowError,
+    OwnershipLost,
+    Suspended,
+    UnexpectedStepError,
+)
+from durable_app.store.records import History, Position
+
+
+class Execution:
+    """One attempt at one run, in this process.
+
+    ``history`` is empty on a first execution, which therefore reads nothing. ``park_after`` is how long a
+    wait keeps its thread; None for a run that belongs to its caller's thread and never parks.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: int,
+        workflow_id: str,
+        name: str,
+        attempt: int,
+        lease: Lease,
+        history: History | None = None,
+        deadline_at: datetime | None = None,
+        park_after: timedelta | None = None,
+        identity: "Identity | None" = None,
+    ) -> None:
+        self.run = run
+        self.workflow_id = workflow_id
+        self.name = name
+        self.attempt = attempt
+        self.lease = lease
+        self.history: History = history or {}
+        self.visited: set[tuple[int, str]] = set()
+        self.deadline_at = deadline_at
+        self.park_after = park_after
+        self.identity = identity or Identity()
+        self.receipts: set[str] = set()
+        """Other databases in which transactions of this run left receipts."""
+        self.ended_by: ControlFlow | UnexpectedStepError | None = None
+
+    def lose(self) -> None:
+        """End this execution: another one owns the run."""
+        if self.ended_by is None:
+            self.ended_by = OwnershipLost(self.workflow_id)
+
+    def end(self, error: ControlFlow | UnexpectedStepError) -> None:
+        """Let every later durable call of this execution raise ``error``."""
+        if self.ended_by is None:
+            self.ended_by = error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """On whose behalf a run executes."""
+
+    user: str | None = None
+    roles: tuple[str, ...] | None = None
+    assumed_role: str | None = None
+
+
+class Cursor:
+    """A space of positions: the trunk of a run, or one branch of a ``gather``."""
+
+    def __init__(self, execution: Execution, root: int | None = None, prefix: str = "") -> None:
+        self.execution = execution
+        self._root = root
+        self._prefix = prefix
+        self._count = 0
+        self.suspended: Suspended | None = None
+        """Set once this branch waits: nothing more may run in it."""
+
+    @property
+    def is_branch(self) -> bool:
+        """Whether other branches may go on while this one waits."""
+        return self._root is not None
+
+    def next(self) -> Position:
+        """Take the next position."""
+        self._count += 1
+        if self._root is None:
+            return Position(self._count)
+        return Position(self._root, f"{self._prefix}.{self._count}")
+
+    def fork(self, gather: Position, index: int) -> "Cursor":
+        """Return the position space of a branch of the ``gather`` at a position."""
+        prefix = f"{gather.branch}.{index}" if gather.branch else str(index)
+        return Cursor(self.execution, gather.number, prefix)
+
+    def check(self) -> None:
+        """Raise what ended this execution, if anything did; a durable call may go on otherwise."""
+        ended_by = self.execution.ended_by or self.suspended
+        if ended_by is not None:
+            raise ended_by.with_traceback(None)
+
+    def check_may_start(self) -> None:
+        """Like ``check``, and refuse to begin user code without a lease to record its outcome under."""
+        self.check()
+        if not self.execution.lease.allows_start:
+            self.execution.lose()
+            self.check()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepStatus:
+    """The step that executes now; ``current_attempt`` counts from zero."""
+
+    step_id: int | str
+    name: str
+    current_attempt: int | None
+    max_attempts: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """Where the running code stands."""
+
+    cursor: Cursor
+    step: StepStatus | None = None
+
+    @property
+    def execution(self) -> Execution:
+        """The execution this code belongs to."""
+        return self.cursor.execution
+
+    def inside(self, step: StepStatus) -> "Scope":
+        """Return the scope of a step's body."""
+        return replace(self, step=step)
+
+
+current: ContextVar[Scope | None] = ContextVar("durable_scope", default=None)
+
+
+def require_workflow(verb: str) -> Scope:
+    """Return the scope, or raise: the verb needs a workflow."""
+    scope = current.get()
+    if scope is None:
+        raise NotInWorkflowError(verb)
+    return scope
+
+
+def require_trunk(verb: str) -> Scope:
+    """Return the scope, or raise: the verb needs a workflow, and no step around it."""
+    scope = require_workflow(verb)
+    if scope.step is not None:
+        raise NotAllowedInStepError(f"{verb}()", scope.step.name)
+    return scope
+
+
+# What ``Set…`` blocks say about the runs started in them
+
+
+@dataclass(slots=True)
+class ChosenID:
+    """The id for the first run started in a block."""
+
+    workflow_id: str
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenTimeout:
+    """The timeout of the runs started in a block; None detaches from the parent's deadline."""
+
+    span: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ambient:
+    """All that the surrounding blocks say."""
+
+    chosen_id: ChosenID | None = None
+    timeout: ChosenTimeout | None = None
+    attributes: dict[str, Any] | None = None
+    identity: Identity = field(default_factory=Identity)
+
+
+NOTHING = Ambient()
+
+ambient: ContextVar[Ambient] = ContextVar("durable_ambient", default=NOTHING)
+
+
+@contextlib.contextmanager
+def entered(scope: Scope | None) -> Iterator[None]:
+    """Run code in a scope, hiding from it what the blocks around its start said."""
+    scope_token, ambient_token = current.set(scope), ambient.set(NOTHING)
+    try:
+        yield
+    finally:
+        current.reset(scope_token)
+        ambient.reset(ambient_token)

@@ -1,0 +1,192 @@
+"""One run, executed once: call the function in its scope, record what came of it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
+
+from durable_app import clock, serialization, signals
+from durable_app.engine.checkpoints import check_all_replayed, decoded, outage, refused
+from durable_app.engine.context import Cursor, Execution, Scope, entered
+from durable_app.engine.flow import Call, Commit, Flow, Pause, UserCode
+from durable_app.errors import (
+    ControlFlow,
+    OwnershipLost,
+    Suspended,
+    UnexpectedStepError,
+    WorkflowCancelled,
+)
+from durable_app.store import notify, runs, steps, waits
+from durable_app.store.records import Outcome, Verdict
+from durable_app.store.waits import News
+
+logger = logging.getLogger("durable_app")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """What an execution recorded as its run's outcome."""
+
+    output: str | None = None
+    error: Exception | None = None
+
+
+def execute(
+    execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Flow[Finished]:
+    """Run the workflow's function and record its outcome.
+
+    Raises WorkflowCancelled, OwnershipLost or Suspended when nothing may be recorded, and
+    UnexpectedStepError when the code does not match the recorded steps.
+    """
+    execution.lease.running[execution.run] = execution
+    try:
+        signals.workflow_started.send(
+            sender=None,
+            workflow_id=execution.workflow_id,
+            name=execution.name,
+            attempt=execution.attempt,
+        )
+        finished = yield from _called(execution, func, args, kwargs)
+        yield from _recorded(execution, finished)
+    finally:
+        execution.lease.running.pop(execution.run, None)
+    yield from _tidied(execution)
+    return finished
+
+
+def _called(
+    execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Flow[Finished]:
+    """Call the function; whatever it swallowed, an execution that was ended stays ended."""
+    try:
+        value = yield UserCode(_in_scope(execution, func), *args, **kwargs)
+        _raise_if_ended(execution)
+        check_all_replayed(execution)
+        name = execution.name
+        return Finished(output=serialization.encode(value, f"the result of workflow {name!r}"))
+    except Exception as error:  # the workflow's own failure, unless the execution was ended
+        _raise_if_ended(execution)
+        return Finished(error=error)
+
+
+def _raise_if_ended(execution: Execution) -> None:
+    if execution.ended_by is not None:
+        raise execution.ended_by
+
+
+def _in_scope(execution: Execution, func: Callable[..., Any]) -> Callable[..., Any]:
+    scope = Scope(cursor=Cursor(execution))
+    if iscoroutinefunction(func):
+
+        @wraps(func)
+        async def abody(*args: Any, **kwargs: Any) -> Any:
+            with entered(scope):
+                return await func(*args, **kwargs)
+
+        return abody
+
+    @wraps(func)
+    def body(*args: Any, **kwargs: Any) -> Any:
+        with entered(scope):
+            return func(*args, **kwargs)
+
+    return body
+
+
+def _recorded(execution: Execution, finished: Finished) -> Flow[None]:
+    """Make the outcome durable, under the fence."""
+    error = finished.error
+    outcome = Outcome(
+        run=execution.run,
+        attempt=execution.attempt,
+        status="SUCCESS" if error is None else "ERROR",
+        output=finished.output,
+        error=None if error is None else serialization.encode_error(error),
+        at=clock.now(),
+    )
+    pause = 0.002
+    while True:
+        try:
+            verdict = yield Commit(outcome)
+            if verdict is Verdict.AWAITED:
+                verdict = yield Call(runs.finish_awaited, outcome, execution.workflow_id)
+        except ControlFlow as lost:
+            execution.end(lost)
+            raise
+        except Exception as failure:
+            raise outage(execution, failure) from failure
+        if verdict is Verdict.WRITTEN:
+            break
+        if verdict is not Verdict.LOCKED:
+            raise refused(execution, verdict)
+        yield Pause(pause)
+        pause = min(pause * 2, 0.25)
+    _tell(execution, outcome.status, error)
+
+
+def _tell(execution: Execution, status: str, error: Exception | None) -> None:
+    notify.bulletin.announce([News("result", execution.workflow_id).key])
+    signals.workflow_finished.send(
+        sender=None,
+        workflow_id=execution.workflow_id,
+        name=execution.name,
+        status=status,
+        error=error,
+    )
+
+
+def _tidied(execution: Execution) -> Flow[None]:
+    """Drop the receipts in other databases; best effort, for the outcome is recorded."""
+    for using in execution.receipts:
+        try:
+            yield UserCode(steps.drop_receipts, using, execution.workflow_id)
+        except Exception as error:  # noqa: BLE001  (rows left behind harm nothing)
+            logger.debug("Receipts kept using=%s error=%s", using, error)
+
+
+def execute_claimed(
+    execution: Execution, func: Callable[..., Any], inputs: str
+) -> Flow[None]:
+    """Execute a claimed run for a worker: nothing that it does may harm the worker."""
+    try:
+        try:
+            found = yield from decoded(inputs)
+            args, kwargs = tuple(found["args"]), found["kwargs"]
+        except Exception as error:  # noqa: BLE001  (unreadable inputs end the run, not the worker)
+            yield from _recorded(execution, Finished(error=error))
+            return
+        yield from execute(execution, func, args, kwargs)
+    except UnexpectedStepError as error:
+        yield from _blocked(execution, error)
+    except Suspended:
+        pass
+    except WorkflowCancelled:
+        _tell(execution, "CANCELLED", None)
+    except OwnershipLost:
+        signals.workflow_lost.send(
+            sender=None, workflow_id=execution.workflow_id, name=execution.name
+        )
+
+
+def _blocked(execution: Execution, error: UnexpectedStepError) -> Flow[None]:
+    """Put the run aside until new code starts: a bad deploy must not turn orders into errors."""
+    try:
+        yield Call(
+            waits.block, execution.run, execution.attempt, execution.workflow_id, str(error)
+        )
+    except ControlFlow:
+        return
+    signals.workflow_blocked.send(
+        sender=None, workflow_id=execution.workflow_id, name=execution.name, reason=str(error)
+    )
+
+
+def fail_claimed(execution: Execution, error: Exception) -> Flow[None]:
+    """Record an error for a run that cannot even be called."""
+    try:
+        yield from _recorded(execution, Finished(error=error))
+    except ControlFlow:
+        return

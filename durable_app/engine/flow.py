@@ -1,0 +1,142 @@
+"""The protocol of an operation is written once, as a generator of effects; two drivers perform them.
+
+``drive`` performs effects by blocking, ``adrive`` by awaiting. (The shape is httpx's ``auth_flow`` and
+psycopg's ``generators`` with their ``waiting`` drivers.)
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Sequence
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from durable_app.store import database, notify, runs
+from durable_app.store.records import Created, NewRun, Record
+
+T = TypeVar("T")
+
+Flow = Generator[Any, Any, T]
+
+
+class Call:
+    """A call into the store."""
+
+    __slots__ = ("args", "func", "kwargs")
+
+    def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.func, self.args, self.kwargs = func, args, kwargs
+
+    def perform(self) -> Any:
+        return database.call(self.func, *self.args, **self.kwargs)
+
+    async def aperform(self) -> Any:
+        return await database.acall(self.func, *self.args, **self.kwargs)
+
+
+class Commit:
+    """A record for the group commit."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def perform(self) -> Any:
+        return database.commit(self.record)
+
+    async def aperform(self) -> Any:
+        return await database.acommit(self.record)
+
+
+class Create:
+    """The insertion of a run."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: NewRun) -> None:
+        self.record = record
+
+    def perform(self) -> Created:
+        return runs.create(self.record)
+
+    async def aperform(self) -> Created:
+        return await runs.acreate(self.record)
+
+
+class UserCode:
+    """A call into a function that the user wrote."""
+
+    __slots__ = ("args", "func", "kwargs")
+
+    def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.func, self.args, self.kwargs = func, args, kwargs
+
+    def perform(self) -> Any:
+        return self.func(*self.args, **self.kwargs)
+
+    async def aperform(self) -> Any:
+        if iscoroutinefunction(self.func):
+            return await self.func(*self.args, **self.kwargs)
+        return await sync_to_async(self.func)(*self.args, **self.kwargs)
+
+
+class Pause:
+    """A pause that nothing ends early."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def perform(self) -> None:
+        time.sleep(self.seconds)
+
+    async def aperform(self) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+class Listen:
+    """A pause that ends when one of the keys is announced."""
+
+    __slots__ = ("keys", "seconds")
+
+    def __init__(self, keys: Sequence[str], seconds: float) -> None:
+        self.keys, self.seconds = keys, seconds
+
+    def perform(self) -> None:
+        notify.wait_for(self.keys, self.seconds)
+
+    async def aperform(self) -> None:
+        await notify.await_for(self.keys, self.seconds)
+
+
+def drive(flow: Flow[T]) -> T:
+    """Perform a flow's effects by blocking; return its value or raise its error."""
+    resume: Callable[[Any], Any] = flow.send
+    value: Any = None
+    while True:
+        try:
+            effect = resume(value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        try:
+            resume, value = flow.send, effect.perform()
+        except BaseException as error:  # noqa: BLE001  (the flow decides)
+            resume, value = flow.throw, error
+
+
+async def adrive(flow: Flow[T]) -> T:
+    """Perform a flow's effects by awaiting; return its value or raise its error."""
+    resume: Callable[[Any], Any] = flow.send
+    value: Any = None
+    while True:
+        try:
+            effect = resume(value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        try:
+            resume, value = flow.send, await effect.aperform()
+        except BaseException as error:  # noqa: BLE001  (the flow decides)
+            resume, value = flow.throw, error

@@ -1,0 +1,175 @@
+"""Turning a call into a row: what a new run is, and how it is created."""
+
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from durable_app import clock, conf, serialization
+from durable_app.engine.context import Ambient, Identity, Scope, ambient, current
+from durable_app.errors import InvalidWorkflowIDError, NotAllowedInStepError, SerializationError
+from durable_app.registry import Definition
+from durable_app.store.records import NewRun
+
+logger = logging.getLogger("durable_app")
+
+DEFAULT_QUEUE = "default"
+ID_LENGTH = 255
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A workflow, and the class or instance it is called on."""
+
+    definition: Definition
+    class_name: str | None = None
+    config_name: str | None = None
+
+
+def new_id() -> str:
+    """Return a fresh id that sorts by time: a UUID of version 7 (RFC 9562, section 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | tail
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(UUID(int=value))
+
+
+def checked_id(workflow_id: str) -> str:
+    """Return the id, or raise InvalidWorkflowIDError if it is empty, too long or not plain text."""
+    if not isinstance(workflow_id, str) or not workflow_id.strip():
+        raise InvalidWorkflowIDError(f"A workflow ID must be a non-empty text, not {workflow_id!r}.")
+    if len(workflow_id) > ID_LENGTH:
+        raise InvalidWorkflowIDError(
+            f"A workflow ID has at most {ID_LENGTH} characters; this one has {len(workflow_id)}: "
+            f"{workflow_id[:40]!r}..."
+        )
+    if "\x00" in workflow_id or not _is_encodable(workflow_id):
+        raise InvalidWorkflowIDError(
+            f"The workflow ID {workflow_id!r} has characters that databases do not store."
+        )
+    return workflow_id
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def refuse_in_step(what: str) -> None:
+    """Raise NotAllowedInStepError if a step's body runs here."""
+    scope = current.get()
+    if scope is not None and scope.step is not None:
+        raise NotAllowedInStepError(what, scope.step.name)
+
+
+def new_run(
+    target: Target, args: tuple[Any, ...], kwargs: dict[str, Any], *, child_of: "Parent | None" = None
+) -> NewRun:
+    """Return the row that a call of a workflow makes, as the surrounding blocks want it.
+
+    Raises SerializationError for arguments that cannot be stored.
+    """
+    around = ambient.get()
+    definition = target.definition
+    now = clock.now()
+    workflow_id = _take_id(around, child_of)
+    span, deadline_at = _time_limit(around, child_of)
+    identity = child_of.scope.execution.identity if child_of else around.identity
+    return NewRun(
+        workflow_id=workflow_id,
+        name=definition.name,
+        inputs=_encoded_inputs(definition.name, args, kwargs),
+        status="ENQUEUED",
+        queue_name=DEFAULT_QUEUE,
+        class_name=target.class_name,
+        config_name=target.config_name,
+        parent_workflow_id=child_of.scope.execution.workflow_id if child_of else None,
+        app_version=conf.options().APP_VERSION or None,
+        attributes=_encoded_attributes(around.attributes),
+        max_recovery_attempts=definition.max_recovery_attempts,
+        timeout=span,
+        deadline_at=deadline_at,
+        created_at=now,
+        enqueued_at=now,
+        **_identity_columns(identity),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parent:
+    """Where in its parent a child is started: ``step_id`` names it."""
+
+    scope: Scope
+    step_id: int | str
+
+
+def _take_id(around: Ambient, child_of: Parent | None) -> str:
+    chosen = around.chosen_id
+    if chosen is not None and not chosen.used:
+        chosen.used = True
+        return chosen.workflow_id
+    if chosen is not None:
+        logger.warning(
+            "SetWorkflowID was used already, a generated ID is given workflow_id=%s",
+            chosen.workflow_id,
+        )
+    if child_of is None:
+        return new_id()
+    return checked_id(f"{child_of.scope.execution.workflow_id}-{child_of.step_id}")
+
+
+def _time_limit(
+    around: Ambient, child_of: Parent | None
+) -> tuple[timedelta | None, datetime | None]:
+    """Return timeout and deadline: the block's own, else the parent's deadline."""
+    if around.timeout is not None:
+        return around.timeout.span, None
+    return None, child_of.scope.execution.deadline_at if child_of else None
+
+
+def _encoded_inputs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    inputs = {"args": list(args), "kwargs": kwargs}
+    return serialization.encode(inputs, f"the inputs of workflow {name!r}")
+
+
+def _encoded_attributes(attributes: dict[str, Any] | None) -> str | None:
+    if attributes is None:
+        return None
+    try:
+        return json.dumps(attributes, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SerializationError(f"the attributes are not plain JSON: {error}") from None
+
+
+def _identity_columns(identity: Identity) -> dict[str, Any]:
+    if identity == Identity():
+        return {}
+    roles = serialization.encode(list(identity.roles)) if identity.roles is not None else None
+    return {"user": identity.user, "roles": roles, "assumed_role": identity.assumed_role}
+
+
+def running_here(record: NewRun, worker_id: str) -> NewRun:
+    """Return the row of a run that its caller's thread executes at once."""
+    now = record.created_at
+    deadline_at = record.deadline_at
+    if deadline_at is None and record.timeout is not None:
+        deadline_at = now + record.timeout
+    return replace(
+        record,
+        status="PENDING",
+        queue_name=None,
+        worker_id=worker_id,
+        attempt=1,
+        enqueued_at=None,
+        started_at=now,
+        deadline_at=deadline_at,
+    )

@@ -1,0 +1,185 @@
+"""Messages and events, as flows."""
+
+from functools import partial
+from typing import Any
+
+from durable_app import clock, serialization
+from durable_app.engine import timers
+from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
+from durable_app.engine.context import Scope, current
+from durable_app.engine.flow import Call, Flow
+from durable_app.errors import ControlFlow, DurableError
+from durable_app.store import messages
+from durable_app.store.records import Position
+from durable_app.store.waits import News
+
+SEND = "durable.send"
+RECV = "durable.recv"
+SET_EVENT = "durable.setEvent"
+GET_EVENT = "durable.getEvent"
+GET_EVENTS = "durable.get_events"
+
+
+def send(
+    scope: Scope | None,
+    position: Position | None,
+    destination: str,
+    topic: str,
+    message: Any,
+    idempotency_key: str | None,
+) -> Flow[None]:
+    """Send a message: once from a workflow, unrecorded from a step or from outside."""
+    text = serialization.encode(message, "the message")
+    deliver = partial(messages.send, destination, topic, text, idempotency_key=idempotency_key)
+    if scope is None or position is None:
+        yield Call(deliver)
+        return
+    found = replayed(scope.cursor, position, SEND)
+    if found is not None:
+        yield from outcome(found)
+        return
+    step = checkpoint(scope.execution, position, SEND, output="null")
+    yield from _recorded(
+        scope, step, partial(deliver, step=step, sender=scope.execution.workflow_id)
+    )
+
+
+def _recorded(scope: Scope, step: Any, write: Any) -> Flow[Any]:
+    """Write something together with its checkpoint; record the engine's refusal as the outcome."""
+    try:
+        return (yield Call(write))
+    except ControlFlow as lost:
+        scope.execution.end(lost)
+        raise
+    except DurableError as error:
+        failure = checkpoint(
+            scope.execution, step.position, step.name, error=serialization.encode_error(error)
+        )
+        yield from record(scope.cursor, failure)
+        raise
+
+
+def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float) -> Flow[Any]:
+    """Receive the oldest message of a topic, None when none came in time."""
+    found = replayed(scope.cursor, at, RECV)
+    if found is not None:
+        replayed(scope.cursor, timer, timers.SLEEP)
+        return (yield from outcome(found))
+    execution = scope.execution
+    if not (execution.history and timer in execution.history):
+        text = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
+        if text is not None or timeout <= 0:
+            return (yield from decoded(text))
+    until = yield from timers.deadline(scope, timer, timeout)
+    news = News("message", execution.workflow_id, topic)
+    look = partial(_message_or_none, execution.run, topic)
+    while True:
+        yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
+        is_over = clock.now() >= until
+        text = yield from _consume(scope, at, topic, last_chance=is_over)
+        if text is not None or is_over:
+            return (yield from decoded(text))
+
+
+def _message_or_none(run: int, topic: str) -> bool | None:
+    return messages.has_message(run, topic) or None
+
+
+def _consume(scope: Scope, at: Position, topic: str, *, last_chance: bool) -> Flow[str | None]:
+    execution = scope.execution
+    scope.cursor.check()
+    step = checkpoint(execution, at, RECV, output="null")
+    consume = partial(
+        messages.consume, step, execution.workflow_id, topic, last_chance=last_chance
+    )
+    text: str | None = yield from _recorded(scope, step, consume)
+    return text
+
+
+def set_event(scope: Scope, position: Position | None, key: str, value: Any) -> Flow[None]:
+    """Publish a value under a key; a step of its own unless it is called inside one."""
+    execution = scope.execution
+    text = serialization.encode(value, f"the event {key!r}")
+    step = None
+    if position is not None:
+        found = replayed(scope.cursor, position, SET_EVENT)
+        if found is not None:
+            yield from outcome(found)
+            return
+        step = checkpoint(execution, position, SET_EVENT, output="null")
+    write = partial(
+        messages.set_event,
+        execution.run,
+        execution.attempt,
+        execution.workflow_id,
+        key,
+        text,
+        step,
+    )
+    try:
+        yield Call(write)
+    except ControlFlow as lost:
+        execution.end(lost)
+        raise
+
+
+def get_event(
+    scope: Scope | None,
+    places: tuple[Position, Position] | None,
+    workflow_id: str,
+    key: str,
+    timeout: float,
+) -> Flow[Any]:
+    """Return a key's latest value, waiting for it; recorded in a workflow, plain elsewhere."""
+    look = partial(messages.get_event, workflow_id, key)
+    if scope is None or places is None:
+        text = yield from timers.look_until(look, News("event", workflow_id, key), timeout)
+        return (yield from decoded(text))
+    at, timer = places
+    found = replayed(scope.cursor, at, GET_EVENT)
+    if found is not None:
+        replayed(scope.cursor, timer, timers.SLEEP)
+        return (yield from outcome(found))
+    started_at = clock.now()
+    text = None
+    if not (scope.execution.history and timer in scope.execution.history):
+        text = yield Call(look)
+    if text is None:
+        until = yield from timers.deadline(scope, timer, timeout)
+        news = News("event", workflow_id, key)
+        text = yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
+    step = checkpoint(
+        scope.execution,
+        at,
+        GET_EVENT,
+        output=text or "null",
+        started_at=started_at,
+        finished_at=clock.now(),
+    )
+    yield from record(scope.cursor, step)
+    return (yield from decoded(text))
+
+
+def get_all_events(
+    scope: Scope | None, position: Position | None, workflow_id: str
+) -> Flow[dict[str, Any]]:
+    """Return the latest value of every key."""
+    if scope is None or position is None:
+        found = yield Call(messages.all_events, workflow_id)
+        return {key: serialization.decode(text) for key, text in found.items()}
+    recorded = replayed(scope.cursor, position, GET_EVENTS)
+    if recorded is None:
+        texts = yield Call(messages.all_events, workflow_id)
+        step = checkpoint(
+            scope.execution, position, GET_EVENTS, output=serialization.encode(texts)
+        )
+        yield from record(scope.cursor, step)
+    else:
+        texts = yield from outcome(recorded)
+    return {key: serialization.decode(text) for key, text in texts.items()}
+
+
+def in_step() -> bool:
+    """Return whether a step's body runs here."""
+    scope = current.get()
+    return scope is not None and scope.step is not None

@@ -1,0 +1,117 @@
+"""Waiting for a run's outcome, from a workflow (recorded, may park) or from outside."""
+
+from functools import partial
+from typing import Any
+
+from durable_app import clock, serialization
+from durable_app.engine import timers
+from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
+from durable_app.engine.context import Scope
+from durable_app.engine.flow import Flow
+from durable_app.errors import (
+    AwaitedWorkflowCancelledError,
+    AwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    NonExistentWorkflowError,
+    ResultTimeoutError,
+)
+from durable_app.store import runs
+from durable_app.store.records import Ended, Position
+from durable_app.store.waits import News
+
+GET_RESULT = "durable.getResult"
+WAIT_FIRST = "durable.waitFirst"
+
+def await_outside(workflow_id: str, timeout: float | None, longest: float) -> Flow[Any]:
+    """Wait for a run's outcome without recording anything.
+
+    Raises ResultTimeoutError, NonExistentWorkflowError, and what the run itself raised.
+    """
+    look = partial(_final, workflow_id)
+    ended = yield from timers.look_until(look, News("result", workflow_id), timeout, longest)
+    if ended is None:
+        raise ResultTimeoutError(workflow_id, timeout or 0.0)
+    return (yield from value_of(ended))
+
+
+def await_inside(scope: Scope, position: Position, workflow_id: str) -> Flow[Any]:
+    """Wait for a run's outcome as a step of a workflow; the run may park meanwhile."""
+    found = replayed(scope.cursor, position, GET_RESULT)
+    if found is not None:
+        return (yield from outcome(found))
+    started_at = clock.now()
+    news = News("result", workflow_id)
+    error: Exception | None = None
+    value = text = None
+    try:
+        ended = yield from timers.wait(
+            scope.cursor, until=None, news=(news,), look=partial(_final, workflow_id)
+        )
+        text = ended.output
+        value = yield from value_of(ended)
+    except Exception as failure:  # recorded, and raised again below
+        error = failure
+    step = checkpoint(
+        scope.execution,
+        position,
+        GET_RESULT,
+        output=text if error is None else None,
+        error=None if error is None else serialization.encode_error(error),
+        child=workflow_id,
+        started_at=started_at,
+        finished_at=clock.now(),
+    )
+    yield from record(scope.cursor, step)
+    if error is not None:
+        raise error
+    return value
+
+
+def value_of(ended: Ended) -> Flow[Any]:
+    """Return a finished run's value, or raise what its end means to one who waited for it."""
+    match ended.status:
+        case "SUCCESS":
+            return (yield from decoded(ended.output))
+        case "CANCELLED":
+            raise AwaitedWorkflowCancelledError(ended.workflow_id)
+        case "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+            raise AwaitedWorkflowMaxRecoveryAttemptsExceeded(ended.workflow_id)
+        case _:
+            raise serialization.decode_error(ended.error or "")
+
+
+def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> Flow[str]:
+    """Wait, as a step, for the first of several runs to end; return its id."""
+    found = replayed(scope.cursor, position, WAIT_FIRST)
+    if found is not None:
+        recorded: str = yield from outcome(found)
+        return recorded
+    started_at = clock.now()
+    news = tuple(News("result", one) for one in workflow_ids)
+    first: str = yield from timers.wait(
+        scope.cursor, until=None, news=news, look=partial(runs.first_ended, workflow_ids)
+    )
+    step = checkpoint(
+        scope.execution,
+        position,
+        WAIT_FIRST,
+        output=serialization.encode(first),
+        child=first,
+        started_at=started_at,
+        finished_at=clock.now(),
+    )
+    yield from record(scope.cursor, step)
+    return first
+
+
+def first_outside(workflow_ids: list[str], longest: float) -> Flow[str]:
+    """Wait for the first of several runs to end; return its id."""
+    look = partial(runs.first_ended, workflow_ids)
+    first: str = yield from timers.look_until(look, News("result", workflow_ids[0]), None, longest)
+    return first
+
+
+def _final(workflow_id: str) -> Ended | None:
+    ended = runs.ended(workflow_id)
+    if ended is None:
+        raise NonExistentWorkflowError(workflow_id)
+    return ended if ended.is_final else None

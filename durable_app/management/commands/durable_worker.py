@@ -1,0 +1,147 @@
+"""``manage.py durable_worker``: arguments and signals; the rest is ``worker.Worker``."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connections
+from django.utils import autoreload
+
+from durable_app import conf
+from durable_app.checks import unapplied_migrations
+from durable_app.incarnation import forget_callers
+from durable_app.store import database
+from durable_app.worker.supervisor import Supervisor
+from durable_app.worker.worker import Worker
+
+
+def positive(text: str) -> int:
+    """Return a whole number above zero, or raise argparse's error."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, zero or more, or raise argparse's error."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
+class Command(BaseCommand):
+    help = "Runs workflows: claims, executes, wakes and recovers them, until it is stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        options = conf.options()
+        parser.add_argument(
+            "--threads",
+            type=positive,
+            default=options.THREADS,
+            help="Threads for sync workflows (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--async-concurrency",
+            type=positive,
+            default=options.ASYNC_CONCURRENCY,
+            help="Coroutine workflows executed at once (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--processes", type=positive, default=1, help="Worker processes (default: 1)."
+        )
+        parser.add_argument(
+            "--burst", action="store_true", help="End when nothing is ready to run."
+        )
+        parser.add_argument(
+            "--reload",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help="Start again when code changes (default: if DEBUG).",
+        )
+        parser.add_argument(
+            "--graceful-timeout",
+            type=seconds,
+            default=options.GRACEFUL_TIMEOUT.total_seconds(),
+            help="Seconds that running steps have to end after SIGTERM (default: %(default)s).",
+        )
+        parser.add_argument("--name", help="Name shown to people (default: host and pid).")
+
+    def handle(self, **options: Any) -> None:
+        self._check_database()
+        if options["processes"] > 1:
+            sys.exit(self._supervise(options["processes"]))
+        reload = settings.DEBUG if options["reload"] is None else options["reload"]
+        if reload and not options["burst"]:
+            autoreload.run_with_reloader(self._run, **options)
+        else:
+            self._run(**options)
+
+    def _check_database(self) -> None:
+        alias = database.alias()
+        try:
+            missing = unapplied_migrations(alias)
+        except OperationalError as error:
+            raise CommandError(f"The database {alias!r} cannot be reached: {error}") from error
+        finally:
+            connections[alias].close()
+        if missing:
+            raise CommandError(
+                f"{missing} migrations of durable_app are not applied to the database {alias!r}. "
+                f"Run: python manage.py migrate --database {alias}"
+            )
+
+    def _supervise(self, count: int) -> int:
+        """Run the same command in ``count`` processes; a later ``--processes`` wins in each."""
+        supervisor = Supervisor([*sys.orig_argv, "--processes", "1"], count)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: supervisor.signal(number))
+        self.stdout.write(f"Supervising {count} worker processes.")
+        return supervisor.run()
+
+    def _run(self, **options: Any) -> None:
+        worker = Worker(
+            threads=options["threads"],
+            async_concurrency=options["async_concurrency"],
+            name=options["name"],
+        )
+        stopping = self._listen_for_signals()
+        worker.start()
+        self.stdout.write(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
+        self.stdout.flush()
+        while not stopping.wait(0.2):
+            if options["burst"] and worker.run_until_idle(timeout=0.2):
+                break
+        released = worker.stop(grace=options["graceful_timeout"])
+        forget_callers()
+        self.stdout.write(f"Worker {worker.name} has stopped; {released} runs were handed back.")
+        self.stdout.flush()
+        database.close()
+        if released:
+            os._exit(0)  # threads still execute; their runs belong to others now
+
+    def _listen_for_signals(self) -> threading.Event:
+        """Let the first signal drain and the second abort. (Under autoreload only the main thread may.)"""
+        stopping = threading.Event()
+
+        def stop(number: int, frame: Any) -> None:
+            if stopping.is_set():
+                os._exit(128 + number)
+            stopping.set()
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGINT, stop)
+        return stopping

@@ -1,0 +1,272 @@
+"""Operators' verbs as module functions; inside a workflow each is a recorded step.
+
+Every function has an ``a``-prefixed twin.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from durable_app import control
+from durable_app.decorators import on_event_loop
+from durable_app.engine import messaging
+from durable_app.engine.context import ambient
+from durable_app.engine.flow import Call, Flow, adrive, drive
+from durable_app.engine.management import as_step
+from durable_app.errors import InvalidOptionError, SynchronousCallError
+from durable_app.handles import (
+    StepInfo,
+    WorkflowHandle,
+    WorkflowStatus,
+    place,
+    shown,
+    shown_step,
+    status_of,
+)
+from durable_app.store import listing
+
+T = TypeVar("T")
+
+
+def _flow(name: str, verb: Callable[[], T]) -> Flow[T]:
+    """Return the flow that performs a verb: as a step in a workflow, plainly elsewhere."""
+    scope, position = place()
+    if scope is None:
+        return _plainly(verb)
+    return as_step(scope, position, f"durable.{name}", verb)
+
+
+def _plainly(verb: Callable[[], T]) -> Flow[T]:
+    found: T = yield Call(verb)
+    return found
+
+
+def _now(name: str, twin: str, verb: Callable[[], T]) -> T:
+    if on_event_loop():
+        raise SynchronousCallError(f"{twin[1:]}()", f"{twin}()")
+    return drive(_flow(name, verb))
+
+
+# Cancelling
+
+
+def cancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> None:
+    """Cancel a run that has not ended; unknown ids are passed over."""
+    cancel_workflows([workflow_id], cancel_children=cancel_children)
+
+
+def acancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> Awaitable[None]:
+    """Async twin of ``cancel_workflow``."""
+    return acancel_workflows([workflow_id], cancel_children=cancel_children)
+
+
+def cancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> None:
+    """Cancel runs that have not ended, and all their descendants if ``cancel_children``."""
+    verb = _cancellation(workflow_ids, cancel_children)
+    _now("cancelWorkflow", "acancel_workflows", verb)
+
+
+def acancel_workflows(
+    workflow_ids: Iterable[str], *, cancel_children: bool = False
+) -> Awaitable[None]:
+    """Async twin of ``cancel_workflows``."""
+    return adrive(_flow("cancelWorkflow", _cancellation(workflow_ids, cancel_children)))
+
+
+def _cancellation(workflow_ids: Iterable[str], cancel_children: bool) -> Callable[[], None]:
+    ids = list(workflow_ids)
+
+    def verb() -> None:
+        control.cancel(ids, cancel_children=cancel_children)
+
+    return verb
+
+
+# Resuming
+
+
+def resume_workflow(workflow_id: str, *, queue_name: str | None = None) -> WorkflowHandle[Any]:
+    """Let a cancelled, waiting or dead-lettered run go on after its last recorded step.
+
+    Raises NonExistentWorkflowError; a run that succeeded or failed is left alone.
+    """
+    return resume_workflows([workflow_id], queue_name=queue_name)[0]
+
+
+async def aresume_workflow(
+    workflow_id: str, *, queue_name: str | None = None
+) -> WorkflowHandle[Any]:
+    """Async twin of ``resume_workflow``."""
+    return (await aresume_workflows([workflow_id], queue_name=queue_name))[0]
+
+
+def resume_workflows(
+    workflow_ids: Iterable[str], *, queue_name: str | None = None
+) -> list[WorkflowHandle[Any]]:
+    """Resume several runs, all or (if one does not exist) none."""
+    ids = list(workflow_ids)
+    verb = partial(control.resume, ids, queue_name=queue_name)
+    _now("resumeWorkflow", "aresume_workflows", verb)
+    return [WorkflowHandle(one) for one in ids]
+
+
+async def aresume_workflows(
+    workflow_ids: Iterable[str], *, queue_name: str | None = None
+) -> list[WorkflowHandle[Any]]:
+    """Async twin of ``resume_workflows``."""
+    ids = list(workflow_ids)
+    await adrive(_flow("resumeWorkflow", partial(control.resume, ids, queue_name=queue_name)))
+    return [WorkflowHandle(one) for one in ids]
+
+
+# Forking and rewinding
+
+
+def fork_workflow(workflow_id: str, start_step: int, **options: Any) -> WorkflowHandle[Any]:
+    """Run a history again under a new id (SetWorkflowID or generated), from ``start_step`` on.
+
+    Options: ``application_version``, ``queue_name``, ``queue_partition_key``,
+    ``replacement_children`` (old child id to new), ``timeout_seconds``. Raises NonExistentWorkflowError.
+    """
+    verb = _fork(workflow_id, start_step, options)
+    return WorkflowHandle(_now("forkWorkflow", "afork_workflow", verb))
+
+
+def afork_workflow(
+    workflow_id: str, start_step: int, **options: Any
+) -> Awaitable[WorkflowHandle[Any]]:
+    """Async twin of ``fork_workflow``."""
+    return _ahandle(_flow("forkWorkflow", _fork(workflow_id, start_step, options)))
+
+
+def _fork(workflow_id: str, start_step: int, options: dict[str, Any]) -> Callable[[], str]:
+    chosen = ambient.get().chosen_id
+    new_id = None
+    if chosen is not None and not chosen.used and not messaging.in_step():
+        chosen.used = True
+        new_id = chosen.workflow_id
+    return partial(control.fork, workflow_id, start_step, new_workflow_id=new_id, **options)
+
+
+def rewind_workflow(
+    workflow_id: str, start_step: int = 1, **options: Any
+) -> WorkflowHandle[Any]:
+    """Run a finished run again under its own id, from ``start_step`` on, dropping what followed.
+
+    Options: ``application_version``, ``queue_name``, ``queue_partition_key``.
+    """
+    verb = partial(control.rewind, workflow_id, start_step, **options)
+    return WorkflowHandle(_now("rewindWorkflow", "arewind_workflow", verb))
+
+
+def arewind_workflow(
+    workflow_id: str, start_step: int = 1, **options: Any
+) -> Awaitable[WorkflowHandle[Any]]:
+    """Async twin of ``rewind_workflow``."""
+    verb = partial(control.rewind, workflow_id, start_step, **options)
+    return _ahandle(_flow("rewindWorkflow", verb))
+
+
+async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
+    return WorkflowHandle(await adrive(flow))
+
+
+# Deleting
+
+
+def delete_workflow(workflow_id: str, *, delete_children: bool = False) -> None:
+    """Delete a run with all that belongs to it; unknown ids are passed over."""
+    delete_workflows([workflow_id], delete_children=delete_children)
+
+
+def adelete_workflow(workflow_id: str, *, delete_children: bool = False) -> Awaitable[int]:
+    """Async twin of ``delete_workflow``."""
+    return adelete_workflows([workflow_id], delete_children=delete_children)
+
+
+def delete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> int:
+    """Delete runs, and their descendants if ``delete_children``; return how many there were."""
+    verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
+    return _now("deleteWorkflow", "adelete_workflows", verb)
+
+
+def adelete_workflows(
+    workflow_ids: Iterable[str], *, delete_children: bool = False
+) -> Awaitable[int]:
+    """Async twin of ``delete_workflows``."""
+    verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
+    return adrive(_flow("deleteWorkflow", verb))
+
+
+# Looking
+
+
+def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
+    """Return a run's status, None if there is no such run."""
+    return _now("getStatus", "aget_workflow_status", partial(status_of, workflow_id))
+
+
+def aget_workflow_status(workflow_id: str) -> Awaitable[WorkflowStatus | None]:
+    """Async twin of ``get_workflow_status``."""
+    return adrive(_flow("getStatus", partial(status_of, workflow_id)))
+
+
+def list_workflows(**filters: Any) -> list[WorkflowStatus]:
+    """Return runs, oldest first.
+
+    Filters, combined with AND; texts may be lists: ``workflow_ids``, ``workflow_id_prefix``, ``status``,
+    ``name``, ``queue_name``, ``app_version``, ``user``, ``worker``, ``schedule_name``,
+    ``parent_workflow_id``, ``has_parent``, ``forked_from``, ``is_fork``, ``was_forked_from``,
+    ``queues_only``, ``attributes``, ``start_time``/``end_time`` (of creation),
+    ``completed_after``/``_before``, ``dequeued_after``/``_before``. Also ``limit``, ``offset``,
+    ``sort_desc``, ``load_input``, ``load_output``. Raises InvalidOptionError for an unknown filter.
+    """
+    return _now("listWorkflows", "alist_workflows", _listing(filters))
+
+
+def alist_workflows(**filters: Any) -> Awaitable[list[WorkflowStatus]]:
+    """Async twin of ``list_workflows``."""
+    return adrive(_flow("listWorkflows", _listing(filters)))
+
+
+_PAGING = frozenset({"limit", "offset", "sort_desc", "load_input", "load_output"})
+
+
+def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
+    unknown = given.keys() - listing.FILTERS - _PAGING
+    if unknown:
+        known = ", ".join(sorted(listing.FILTERS | _PAGING))
+        raise InvalidOptionError(f"unknown filter {min(unknown)!r}; known are: {known}")
+    wanted = listing.Filter(**{k: v for k, v in given.items() if k not in _PAGING})
+    paging = {k: v for k, v in given.items() if k in _PAGING}
+    loads = {k: v for k, v in paging.items() if k.startswith("load_")}
+
+    def verb() -> list[WorkflowStatus]:
+        return [shown(row, **loads) for row in listing.rows(wanted, **paging)]
+
+    return verb
+
+
+def list_workflow_steps(
+    workflow_id: str, *, load_output: bool = True, limit: int | None = None, offset: int | None = None
+) -> list[StepInfo]:
+    """Return a run's recorded steps in the order of their positions."""
+    verb = _steps(workflow_id, load_output, limit, offset)
+    return _now("listWorkflowSteps", "alist_workflow_steps", verb)
+
+
+def alist_workflow_steps(
+    workflow_id: str, *, load_output: bool = True, limit: int | None = None, offset: int | None = None
+) -> Awaitable[list[StepInfo]]:
+    """Async twin of ``list_workflow_steps``."""
+    return adrive(_flow("listWorkflowSteps", _steps(workflow_id, load_output, limit, offset)))
+
+
+def _steps(
+    workflow_id: str, load_output: bool, limit: int | None, offset: int | None
+) -> Callable[[], list[StepInfo]]:
+    def verb() -> list[StepInfo]:
+        rows = listing.steps(workflow_id, limit, offset)
+        return [shown_step(row, load_output=load_output) for row in rows]
+
+    return verb

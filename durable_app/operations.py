@@ -1,0 +1,409 @@
+"""The verbs of workflows: start, wait, talk. Each sync verb has an ``a``-prefixed twin to await.
+
+A twin is a plain function that returns an awaitable, so that its position is taken when it is called:
+``asyncio.gather(asleep(1), asleep(2))`` is deterministic.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from types import MethodType
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from durable_app.decorators import (
+    BoundWorkflow,
+    Step,
+    StepOptions,
+    Transaction,
+    Workflow,
+    on_event_loop,
+)
+from durable_app.engine import branches, calls, messaging, results, timers
+from durable_app.engine.context import Scope, StepStatus, current, require_trunk, require_workflow
+from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.launch import Target, refuse_in_step
+from durable_app.engine.steps import run_step as step_flow
+from durable_app.errors import (
+    InvalidOptionError,
+    SynchronousCallError,
+    WorkflowFunctionNotFoundError,
+)
+from durable_app.handles import (
+    WorkflowHandle,
+    place,
+    refuse_in_transaction,
+)
+from durable_app.registry import TEMPORARY, registry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+KEY_LENGTH = 255
+
+
+def _blocking(verb: str, flow: Flow[T]) -> T:
+    """Drive a flow in this thread, unless that would stop an event loop."""
+    if on_event_loop():
+        flow.close()
+        raise SynchronousCallError(f"{verb}()", f"a{verb}()")
+    return drive(flow)
+
+
+# Starting
+
+
+def start_workflow(
+    func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> WorkflowHandle[R]:
+    """Enqueue a run of a workflow (or of a single step) and return its handle.
+
+    The run joins the caller's ``transaction.atomic()``: it exists if and only if that commits. In a
+    workflow it is a child, and its start a step. Raises WorkflowFunctionNotFoundError for a function that
+    is not decorated, SerializationError for arguments that cannot be stored.
+    """
+    return WorkflowHandle(_blocking("start_workflow", _start_flow(func, args, kwargs)))
+
+
+def astart_workflow(
+    func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
+) -> Awaitable[WorkflowHandle[Any]]:
+    """Async twin of ``start_workflow``."""
+    return _ahandle(_start_flow(func, args, kwargs))
+
+
+async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
+    return WorkflowHandle(await adrive(flow))
+
+
+def _start_flow(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+    if isinstance(func, MethodType) and isinstance(func.__func__, Workflow | Step | Transaction):
+        func = func.__func__.__get__(func.__self__)
+    if isinstance(func, BoundWorkflow):
+        return func.start_flow(args, kwargs)
+    if isinstance(func, Workflow):
+        return func.start_on(None, args, kwargs)
+    if isinstance(func, Step | Transaction):
+        return _start_step(func, args, kwargs)
+    name = getattr(func, "__qualname__", repr(func))
+    raise WorkflowFunctionNotFoundError(
+        f"{name} is not a workflow: decorate it with @workflow (or @step) to start it."
+    )
+
+
+def _start_step(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+    """Start a step by itself, in a temporary workflow of which it is the only step."""
+    refuse_in_step(f"start of the step {func.name!r}")
+    target = Target(definition=registry.workflow(TEMPORARY + func.name))
+    scope = current.get()
+    if scope is None:
+        return calls.start(target, (args, kwargs))
+    return calls.start_child(scope, scope.cursor.next(), target, (args, kwargs))
+
+
+def retrieve_workflow(workflow_id: str, existing_workflow: bool = True) -> WorkflowHandle[Any]:
+    """Return the handle of a run.
+
+    Raises NonExistentWorkflowError if there is none, unless ``existing_workflow`` is False.
+    """
+    if existing_workflow:
+        _blocking("retrieve_workflow", WorkflowHandle[Any](workflow_id)._status(*place()))
+    return WorkflowHandle(workflow_id)
+
+
+async def aretrieve_workflow(
+    workflow_id: str, existing_workflow: bool = True
+) -> WorkflowHandle[Any]:
+    """Async twin of ``retrieve_workflow``."""
+    if existing_workflow:
+        await WorkflowHandle[Any](workflow_id).aget_status()
+    return WorkflowHandle(workflow_id)
+
+
+def get_result(workflow_id: str, *, timeout: float | None = None) -> Any:
+    """Wait for a run's end and return its value; see ``WorkflowHandle.get_result``."""
+    return WorkflowHandle[Any](workflow_id).get_result(timeout=timeout)
+
+
+def aget_result(workflow_id: str, *, timeout: float | None = None) -> Awaitable[Any]:
+    """Async twin of ``get_result``."""
+    awaited: Awaitable[Any] = WorkflowHandle[Any](workflow_id).aget_result(timeout=timeout)
+    return awaited
+
+
+# Steps without a decorator
+
+
+def run_step(
+    options: StepOptions | dict[str, Any] | None,
+    func: Callable[P, R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run any callable as a step of the workflow; outside of one, and in a step, call it plainly.
+
+    Raises SynchronousCallError on a running event loop.
+    """
+    if on_event_loop():
+        raise SynchronousCallError("run_step()", "arun_step()")
+    scope = current.get()
+    if scope is None or scope.step is not None:
+        return func(*args, **kwargs)
+    return drive(_step_flow(scope, options, func, args, kwargs))  # type: ignore[no-any-return]
+
+
+def arun_step(
+    options: StepOptions | dict[str, Any] | None,
+    func: Callable[P, Any],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Awaitable[Any]:
+    """Async twin of ``run_step``, for functions of both colours.
+
+    Raises RuntimeError where no event loop runs.
+    """
+    if not on_event_loop():
+        raise RuntimeError("arun_step() needs a running event loop: use run_step() here.")
+    scope = current.get()
+    if scope is not None and scope.step is None:
+        return adrive(_step_flow(scope, options, func, args, kwargs))
+    if iscoroutinefunction(func):
+        result: Awaitable[Any] = func(*args, **kwargs)
+        return result
+    return sync_to_async(func)(*args, **kwargs)
+
+
+def _step_flow(
+    scope: Scope, options: StepOptions | dict[str, Any] | None, func: Any, args: Any, kwargs: Any
+) -> Flow[Any]:
+    chosen = options if isinstance(options, StepOptions) else StepOptions(**(options or {}))
+    name = chosen.name or getattr(func, "__qualname__", type(func).__qualname__)
+    plan = chosen.plan(name, is_async=iscoroutinefunction(func))
+    return step_flow(scope, scope.cursor.next(), plan, func, args, kwargs)
+
+
+# Waiting
+
+
+def sleep(seconds: float | timedelta) -> None:
+    """Sleep durably: the wake time is recorded, and a recovered run sleeps only the rest.
+
+    Raises NotInWorkflowError outside a workflow, NotAllowedInStepError in a step.
+    """
+    flow = _sleep_flow("sleep", seconds)
+    if flow is not None:
+        _blocking("sleep", flow)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def asleep(seconds: float | timedelta) -> Awaitable[None]:
+    """Async twin of ``sleep``."""
+    flow = _sleep_flow("asleep", seconds)
+    return _nothing() if flow is None else adrive(flow)
+
+
+def _sleep_flow(verb: str, span: float | timedelta) -> Flow[None] | None:
+    scope = require_trunk(verb)
+    seconds = timers.seconds_of(span, "the time to sleep")
+    return timers.sleep(scope, scope.cursor.next(), seconds) if seconds > 0 else None
+
+
+def gather(*branches_to_run: Callable[[], Any]) -> list[Any]:
+    """Run callables in parallel threads, each with steps of its own; return their values in order.
+
+    If one of them waits, the run may park until it goes on; else the first error by argument order is
+    raised. Raises NotInWorkflowError outside a workflow.
+    """
+    scope = require_trunk("gather")
+    if on_event_loop():
+        raise SynchronousCallError("gather()", "agather()")
+    return branches.gather(scope, scope.cursor.next(), branches_to_run)
+
+
+def agather(*branches_to_run: Awaitable[Any] | Callable[[], Any]) -> Awaitable[list[Any]]:
+    """Async twin of ``gather``; takes awaitables, or callables that return them."""
+    scope = require_trunk("agather")
+    return branches.agather(scope, scope.cursor.next(), branches_to_run)
+
+
+def wait_first(
+    handles: Sequence[WorkflowHandle[Any]], *, polling_interval_sec: float = 1.0
+) -> WorkflowHandle[Any]:
+    """Wait until one of several runs has ended, and return its handle.
+
+    Raises InvalidOptionError for an empty list or one with repeated ids.
+    """
+    flow, found = _first_flow(handles, polling_interval_sec)
+    if current.get() is None:
+        refuse_in_transaction("wait_first()")
+    return found[_blocking("wait_first", flow)]
+
+
+async def await_first(
+    handles: Sequence[WorkflowHandle[Any]], *, polling_interval_sec: float = 1.0
+) -> WorkflowHandle[Any]:
+    """Async twin of ``wait_first``."""
+    flow, found = _first_flow(handles, polling_interval_sec)
+    return found[await adrive(flow)]
+
+
+def _first_flow(
+    handles: Sequence[WorkflowHandle[Any]], longest: float
+) -> tuple[Flow[str], dict[str, WorkflowHandle[Any]]]:
+    found = {handle.workflow_id: handle for handle in handles}
+    if not handles:
+        raise InvalidOptionError("wait_first() needs at least one handle")
+    if len(found) != len(handles):
+        raise InvalidOptionError("wait_first() was given two handles of one workflow")
+    scope, position = place()
+    if scope is None:
+        return results.first_outside(list(found), longest), found
+    return results.first_inside(scope, position, list(found)), found
+
+
+# Talking
+
+
+def send(
+    destination_id: str,
+    message: Any,
+    topic: str | None = None,
+    *,
+    idempotency_key: str | None = None,
+) -> None:
+    """Send a message to a run, once from a workflow, and once for each ``idempotency_key``.
+
+    Joins the caller's transaction. Raises NonExistentWorkflowError for an unknown destination.
+    """
+    _blocking("send", _send_flow(destination_id, message, topic, idempotency_key))
+
+
+def asend(
+    destination_id: str,
+    message: Any,
+    topic: str | None = None,
+    *,
+    idempotency_key: str | None = None,
+) -> Awaitable[None]:
+    """Async twin of ``send``."""
+    return adrive(_send_flow(destination_id, message, topic, idempotency_key))
+
+
+def _send_flow(destination: str, message: Any, topic: str | None, key: str | None) -> Flow[None]:
+    scope, position = place()
+    return messaging.send(
+        scope, position, destination, checked_key(topic or "", "a topic"), message, key
+    )
+
+
+def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:
+    """Receive the oldest message of a topic, waiting for it; None if none came in time.
+
+    Without a topic, only messages sent without one are received.
+    """
+    return _blocking("recv", _recv_flow("recv", topic, timeout_seconds))
+
+
+def arecv(
+    topic: str | None = None, timeout_seconds: float | timedelta = 60
+) -> Awaitable[Any]:
+    """Async twin of ``recv``."""
+    return adrive(_recv_flow("arecv", topic, timeout_seconds))
+
+
+def _recv_flow(verb: str, topic: str | None, timeout: float | timedelta) -> Flow[Any]:
+    scope = require_trunk(verb)
+    seconds = timers.seconds_of(timeout, "timeout_seconds")
+    at, timer = scope.cursor.next(), scope.cursor.next()
+    return messaging.recv(scope, at, timer, checked_key(topic or "", "a topic"), seconds)
+
+
+def set_event(key: str, value: Any) -> None:
+    """Publish a value of the running workflow under a key."""
+    _blocking("set_event", _set_event_flow("set_event", key, value))
+
+
+def aset_event(key: str, value: Any) -> Awaitable[None]:
+    """Async twin of ``set_event``."""
+    return adrive(_set_event_flow("aset_event", key, value))
+
+
+def _set_event_flow(verb: str, key: str, value: Any) -> Flow[None]:
+    scope = require_workflow(verb)
+    position = None if scope.step is not None else scope.cursor.next()
+    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value)
+
+
+def get_event(
+    workflow_id: str, key: str, timeout_seconds: float | timedelta = 60
+) -> Any:
+    """Return the latest value of a run's event, waiting until it is set; None if it was not in time.
+
+    The run need not exist yet. Raises OpenTransactionError inside a transaction of the caller's.
+    """
+    if current.get() is None:
+        refuse_in_transaction("get_event()")
+    return _blocking("get_event", _get_event_flow(workflow_id, key, timeout_seconds))
+
+
+def aget_event(
+    workflow_id: str, key: str, timeout_seconds: float | timedelta = 60
+) -> Awaitable[Any]:
+    """Async twin of ``get_event``."""
+    return adrive(_get_event_flow(workflow_id, key, timeout_seconds))
+
+
+def _get_event_flow(workflow_id: str, key: str, timeout: float | timedelta) -> Flow[Any]:
+    seconds = timers.seconds_of(timeout, "timeout_seconds")
+    scope = current.get()
+    if scope is None or scope.step is not None:
+        return messaging.get_event(None, None, workflow_id, key, seconds)
+    places = scope.cursor.next(), scope.cursor.next()
+    return messaging.get_event(scope, places, workflow_id, key, seconds)
+
+
+def get_all_events(workflow_id: str) -> dict[str, Any]:
+    """Return the latest value of every key a run has published."""
+    scope, position = place()
+    return _blocking("get_all_events", messaging.get_all_events(scope, position, workflow_id))
+
+
+def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
+    """Async twin of ``get_all_events``."""
+    scope, position = place()
+    return adrive(messaging.get_all_events(scope, position, workflow_id))
+
+
+def checked_key(key: str, what: str) -> str:
+    """Return a key or topic, or raise InvalidOptionError if no database would store it."""
+    if not isinstance(key, str) or len(key) > KEY_LENGTH or "\x00" in key:
+        raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
+    return key
+
+
+# The running workflow
+
+
+def workflow_id() -> str | None:
+    """Return the id of the running workflow, in its steps too; None outside."""
+    scope = current.get()
+    return None if scope is None else scope.execution.workflow_id
+
+
+def step_id() -> int | str | None:
+    """Return the position of the running step; None outside a step."""
+    status = step_status()
+    return None if status is None else status.step_id
+
+
+def step_status() -> StepStatus | None:
+    """Return the running step and its try; None outside a step."""
+    scope = current.get()
+    return None if scope is None else scope.step
+
+

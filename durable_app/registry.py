@@ -1,0 +1,143 @@
+"""Name → definition of every decorated function: plain data, filled by importing the project's code.
+
+Nothing here is ever looked up by importing what stored text names.
+"""
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from durable_app.errors import ConflictingRegistrationError, WorkflowFunctionNotFoundError
+
+logger = logging.getLogger("durable_app")
+
+Binding = Literal["function", "class", "instance"]
+
+TEMPORARY = "<temp>."
+"""Prefix of the workflow that carries a step which was started by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """A workflow function and how it is to be run."""
+
+    name: str
+    func: Callable[..., Any]
+    is_async: bool
+    binding: Binding = "function"
+    max_recovery_attempts: int | None = 100
+
+    @property
+    def location(self) -> str:
+        """File and line of the function, for people."""
+        code = getattr(inspect.unwrap(self.func), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code else self.func.__module__
+
+    def bind(self, class_name: str | None, config_name: str | None) -> Callable[..., Any]:
+        """Return the function, bound to the class or instance that the run was started on.
+
+        Raises WorkflowFunctionNotFoundError when this process has no such class or instance.
+        """
+        if self.binding == "function":
+            return self.func
+        if self.binding == "class":
+            return self.func.__get__(self._class_named(class_name))  # type: ignore[no-any-return]
+        instance = registry.instances.get((class_name or "", config_name or ""))
+        if instance is None:
+            raise WorkflowFunctionNotFoundError(
+                f"No instance {config_name!r} of class {class_name!r} exists in this process, "
+                f"which the workflow {self.name!r} needs: create it while the project starts."
+            )
+        return self.func.__get__(instance)  # type: ignore[no-any-return]
+
+    def _class_named(self, class_name: str | None) -> type:
+        """Find the class by walking the function's own module: its owner or a subclass of it."""
+        owner: Any = sys.modules.get(self.func.__module__)
+        for part in self.func.__qualname__.split(".")[:-1]:
+            owner = getattr(owner, part, None)
+        for candidate in _family(owner) if isinstance(owner, type) else ():
+            if candidate.__qualname__ == class_name:
+                return candidate
+        raise WorkflowFunctionNotFoundError(
+            f"No class {class_name!r} exists in this process, which the workflow {self.name!r} needs."
+        )
+
+
+def _family(cls: type) -> Iterator[type]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+@dataclass
+class Registry:
+    """All that the project's code has declared."""
+
+    workflows: dict[str, Definition] = field(default_factory=dict)
+    steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    instances: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def add_workflow(self, definition: Definition) -> None:
+        """Register a workflow.
+
+        Raises ConflictingRegistrationError if another module has taken the name; a second registration
+        by the same module (a reload, a function made anew) replaces the first with a warning.
+        """
+        _check_conflict(self.workflows.get(definition.name), definition)
+        self.workflows[definition.name] = definition
+
+    def add_step(self, name: str, func: Callable[..., Any], *, is_async: bool) -> None:
+        """Register a step, and the temporary workflow that runs it when it is started by itself."""
+        self.steps[name] = func
+        self.workflows[TEMPORARY + name] = Definition(
+            name=TEMPORARY + name, func=func, is_async=is_async
+        )
+
+    def add_instance(self, class_name: str, config_name: str, instance: object) -> None:
+        """Register an object whose methods are workflows.
+
+        Raises ConflictingRegistrationError if its class has an instance of that name already.
+        """
+        key = (class_name, config_name)
+        if key in self.instances:
+            raise ConflictingRegistrationError(
+                f"There is an instance {config_name!r} of class {class_name!r} already."
+            )
+        self.instances[key] = instance
+
+    def workflow(self, name: str) -> Definition:
+        """Return the workflow registered under a name, or raise WorkflowFunctionNotFoundError."""
+        try:
+            return self.workflows[name]
+        except KeyError:
+            raise WorkflowFunctionNotFoundError(
+                f"No workflow named {name!r} is registered: is its module imported (workflows.py of an "
+                f"installed app is), and is the function decorated with @workflow?"
+            ) from None
+
+    def names(self, *, is_async: bool) -> list[str]:
+        """Return the names of all workflows of one colour."""
+        return [name for name, found in self.workflows.items() if found.is_async is is_async]
+
+    def clear(self) -> None:
+        """Forget everything (tests only)."""
+        self.workflows.clear()
+        self.steps.clear()
+        self.instances.clear()
+
+
+def _check_conflict(found: Definition | None, new: Definition) -> None:
+    if found is None or found.func is new.func:
+        return
+    if found.location.rpartition(":")[0] != new.location.rpartition(":")[0]:
+        raise ConflictingRegistrationError(
+            f"Two workflows are named {new.name!r}: {found.location} and {new.location}. "
+            f"Give one of them another name: @workflow(name=...)."
+        )
+    logger.warning("Duplicate registration of function name=%s at=%s", new.name, new.location)
+
+
+registry = Registry()

@@ -1,0 +1,185 @@
+"""Running a history again: under a new id (fork) or under its own (rewind)."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from durable_app import clock
+from durable_app.errors import InvalidTransitionError, NonExistentWorkflowError
+from durable_app.models import (
+    Event,
+    EventHistory,
+    Message,
+    Status,
+    Step,
+    StreamEntry,
+    Wait,
+    Workflow,
+)
+from durable_app.models.workflow import TERMINAL
+from durable_app.store import database, notify
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fork:
+    """How a run is to be continued under a new id."""
+
+    workflow_id: str
+    new_workflow_id: str
+    start_step: int
+    app_version: str | None = None
+    queue_name: str | None = None
+    partition_key: str | None = None
+    timeout: timedelta | None = None
+    replacement_children: dict[str, str] = field(default_factory=dict)
+
+
+_COPIED = (
+    "name", "class_name", "config_name", "user", "roles", "assumed_role", "inputs",
+    "serialization", "attributes", "max_recovery_attempts",
+)  # fmt: skip
+
+
+@database.retried
+def fork(plan: Fork) -> bool:
+    """Copy a run and its steps below ``start_step``; False if the new id exists already.
+
+    Raises NonExistentWorkflowError if the original does not exist.
+    """
+    now = clock.now()
+    with database.transact():
+        original = _rows().filter(workflow_id=plan.workflow_id).first()
+        if original is None:
+            raise NonExistentWorkflowError(plan.workflow_id)
+        if _rows().filter(workflow_id=plan.new_workflow_id).exists():
+            return False
+        copy = Workflow(
+            workflow_id=plan.new_workflow_id,
+            forked_from=original.workflow_id,
+            status=Status.ENQUEUED,
+            # A claim makes it 2, and thereby reads the copied history.
+            attempt=1,
+            app_version=plan.app_version,
+            queue_name=plan.queue_name,
+            partition_key=plan.partition_key,
+            timeout=plan.timeout,
+            created_at=now,
+            enqueued_at=now,
+            updated_at=now,
+            **{name: getattr(original, name) for name in _COPIED},
+        )
+        copy.save(using=database.alias(), force_insert=True)
+        _rows().filter(pk=original.pk).update(was_forked_from=True)
+        _copy_history(original.pk, copy.pk, plan)
+        transaction.on_commit(notify.work, using=database.alias())
+    return True
+
+
+def _copy_history(original: int, copy: int, plan: Fork) -> None:
+    below = {"workflow_id": original, "position__lt": plan.start_step}
+    steps = list(_all(Step).filter(**below))
+    for step in steps:
+        step.workflow_id, step.attempt = copy, 1
+        child = step.child_workflow_id
+        step.child_workflow_id = plan.replacement_children.get(child or "", child)
+    _insert(Step, steps)
+    history = list(_all(EventHistory).filter(**below))
+    for entry in history:
+        entry.workflow_id = copy
+    _insert(EventHistory, history)
+    _insert(Event, _latest_events(copy, history))
+    entries = list(_all(StreamEntry).filter(**below))
+    for value in entries:
+        value.workflow_id = copy
+    _insert(StreamEntry, entries)
+
+
+def _latest_events(run: int, history: list[EventHistory]) -> list[Event]:
+    """Return the events as the last entry of each key's history has them."""
+    latest: dict[str, EventHistory] = {}
+    for entry in sorted(history, key=lambda entry: (entry.position, entry.set_at)):
+        latest[entry.key] = entry
+    return [
+        Event(
+            workflow_id=run,
+            key=entry.key,
+            value=entry.value,
+            serialization=entry.serialization,
+            updated_at=entry.set_at,
+        )
+        for entry in latest.values()
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewind:
+    """How a finished run is to be run again under its own id."""
+
+    workflow_id: str
+    start_step: int
+    app_version: str | None = None
+    queue_name: str | None = None
+    partition_key: str | None = None
+
+
+@database.retried
+def rewind(plan: Rewind) -> None:
+    """Drop a finished run's history from ``start_step`` on, and enqueue it again.
+
+    Raises NonExistentWorkflowError; InvalidTransitionError for a run that has not ended.
+    """
+    now = clock.now()
+    with database.transact():
+        found = _rows().filter(workflow_id=plan.workflow_id)
+        row = found.select_for_update(no_key=True).values_list("pk", "status").first()
+        if row is None:
+            raise NonExistentWorkflowError(plan.workflow_id)
+        run, status = row
+        if status not in TERMINAL:
+            raise InvalidTransitionError(plan.workflow_id, status, "be rewound before it has ended")
+        _drop_history(run, plan.start_step)
+        changes = {"app_version": plan.app_version} if plan.app_version else {}
+        _rows().filter(pk=run).update(
+            status=Status.ENQUEUED,
+            attempt=F("attempt") + 1,
+            recovery_attempts=0,
+            queue_name=plan.queue_name,
+            partition_key=plan.partition_key,
+            output=None,
+            error=None,
+            awaited=False,
+            deadline_at=None,
+            started_at=None,
+            finished_at=None,
+            enqueued_at=now,
+            updated_at=now,
+            **changes,
+        )
+        transaction.on_commit(notify.work, using=database.alias())
+
+
+def _drop_history(run: int, start: int) -> None:
+    _all(Step).filter(workflow_id=run, position__gte=start).delete()
+    _all(Wait).filter(workflow_id=run).delete()
+    _all(EventHistory).filter(workflow_id=run, position__gte=start).delete()
+    _all(Event).filter(workflow_id=run).delete()
+    _insert(Event, _latest_events(run, list(_all(EventHistory).filter(workflow_id=run))))
+    _all(StreamEntry).filter(workflow_id=run, value__isnull=True).delete()
+    inbox = _all(Message).filter(destination_id=run)
+    inbox.filter(consumed_at__isnull=True).delete()
+    inbox.filter(consumed_by_position__gte=start).delete()
+
+
+def _all(model: Any) -> Any:
+    return model._base_manager.using(database.alias())
+
+
+def _insert(model: Any, rows: list[Any]) -> None:
+    _all(model).bulk_create(rows, batch_size=500)
+
+
+def _rows() -> Any:
+    return Workflow.objects.using(database.alias())

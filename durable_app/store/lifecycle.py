@@ -1,0 +1,155 @@
+"""Ending, resuming and deleting runs from outside: one guarded transaction each."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from durable_app import clock
+from durable_app.errors import NonExistentWorkflowError
+from durable_app.models import (
+    Event,
+    EventHistory,
+    Message,
+    Status,
+    Step,
+    StreamEntry,
+    Wait,
+    Workflow,
+)
+from durable_app.models.workflow import ACTIVE
+from durable_app.store import database, notify, waits
+
+BATCH = 1000
+
+
+@database.retried
+def cancel(workflow_ids: Iterable[str]) -> list[str]:
+    """Cancel the active ones among these runs; return their ids.
+
+    The attempt stays: an execution learns of it when its next record is refused.
+    """
+    with database.transact():
+        rows = _rows().filter(workflow_id__in=list(workflow_ids), status__in=ACTIVE)
+        return _cancel(rows.order_by("pk").select_for_update(no_key=True))
+
+
+@database.retried
+def cancel_overdue(limit: int = BATCH) -> list[str]:
+    """Cancel runs past their deadline, whoever executes them; return their ids."""
+    with database.transact():
+        overdue = _rows().filter(
+            deadline_at__lte=clock.now(), finished_at__isnull=True, status__in=ACTIVE
+        )
+        locked = overdue.order_by("pk").select_for_update(skip_locked=True, no_key=True)
+        return _cancel(locked[:limit])
+
+
+def _cancel(rows: Any) -> list[str]:
+    found = list(rows.values_list("pk", "workflow_id"))
+    if not found:
+        return []
+    now = clock.now()
+    pks = [pk for pk, _ in found]
+    _rows().filter(pk__in=pks).update(
+        status=Status.CANCELLED,
+        finished_at=now,
+        updated_at=now,
+        deduplication_id=None,
+        queue_name=None,
+        started_at=None,
+        worker_id=None,
+        wake_at=None,
+        waiting_for="",
+    )
+    _waits().filter(workflow_id__in=pks).delete()
+    ids = [workflow_id for _, workflow_id in found]
+    keys = [waits.News("result", one).key for one in ids]
+    waits.wake_waiting_for(*keys)
+    transaction.on_commit(lambda: notify.announce(*keys), using=database.alias())
+    return ids
+
+
+@database.retried
+def resume(workflow_ids: list[str], queue_name: str | None) -> list[str]:
+    """Enqueue the unfinished ones among these runs; return their ids.
+
+    Raises NonExistentWorkflowError, having changed nothing, if one of them does not exist.
+    """
+    with database.transact():
+        rows = list(
+            _rows()
+            .filter(workflow_id__in=workflow_ids)
+            .order_by("pk")
+            .select_for_update(no_key=True)
+            .values_list("pk", "workflow_id", "status")
+        )
+        missing = set(workflow_ids) - {workflow_id for _, workflow_id, _ in rows}
+        if missing:
+            raise NonExistentWorkflowError(min(missing))
+        done = (Status.SUCCESS, Status.ERROR)
+        chosen = [(pk, one) for pk, one, status in rows if status not in done]
+        _enqueue_again([pk for pk, _ in chosen], queue_name)
+        return [one for _, one in chosen]
+
+
+def _enqueue_again(pks: list[int], queue_name: str | None) -> None:
+    now = clock.now()
+    _rows().filter(pk__in=pks).update(
+        status=Status.ENQUEUED,
+        attempt=F("attempt") + 1,
+        recovery_attempts=0,
+        queue_name=queue_name,
+        deduplication_id=None,
+        timeout=None,
+        deadline_at=None,
+        started_at=None,
+        finished_at=None,
+        run_after=None,
+        wake_at=None,
+        waiting_for="",
+        output=None,
+        error=None,
+        enqueued_at=now,
+        updated_at=now,
+    )
+    _waits().filter(workflow_id__in=pks).delete()
+    if pks:
+        transaction.on_commit(notify.work, using=database.alias())
+
+
+def children(workflow_ids: list[str]) -> list[str]:
+    """Return the ids of all descendants of these runs, level by level."""
+    found: list[str] = []
+    seen = set(workflow_ids)
+    level = workflow_ids
+    while level:
+        rows = _rows().filter(parent_workflow_id__in=level)
+        level = [one for one in rows.values_list("workflow_id", flat=True) if one not in seen]
+        seen.update(level)
+        found.extend(level)
+    return found
+
+
+@database.retried
+def delete(workflow_ids: list[str]) -> int:
+    """Delete runs with all that belongs to them; return how many there were."""
+    with database.transact():
+        rows = _rows().filter(workflow_id__in=workflow_ids).order_by("pk")
+        pks = list(rows.select_for_update().values_list("pk", flat=True))
+        ids = list(_rows().filter(pk__in=pks).values_list("workflow_id", flat=True))
+        waits.wake_waiting_for(*[waits.News("result", one).key for one in ids])
+        for model in (Step, Event, EventHistory, StreamEntry, Wait):
+            model._base_manager.using(database.alias()).filter(workflow_id__in=pks).delete()
+        Message.objects.using(database.alias()).filter(destination_id__in=pks).delete()
+        _rows().filter(pk__in=pks)._raw_delete(database.alias())
+        return len(pks)
+
+
+def _rows() -> Any:
+    return Workflow.objects.using(database.alias())
+
+
+def _waits() -> Any:
+    return Wait.objects.using(database.alias())

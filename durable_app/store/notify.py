@@ -1,0 +1,160 @@
+"""Wake-ups: hints that save a poll. Correctness never rests on them.
+
+``Bulletin`` wakes waiters of this process; on PostgreSQL one NOTIFY a few milliseconds at most carries
+the keys to listening workers (each notifying commit takes a lock of the whole cluster).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from durable_app.store import database
+
+logger = logging.getLogger("durable_app")
+
+WORK = "work"
+"""Key of "there is a run to claim"."""
+
+COALESCE = 0.004
+"""Seconds between two NOTIFYs of a process."""
+
+LONGEST_PAYLOAD = 7_000
+"""Bytes; PostgreSQL refuses 8,000. Beyond it workers are told to look at everything."""
+
+EVERYTHING = "*"
+
+
+class Bulletin:
+    """Who in this process waits for which key."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: dict[str, set[Callable[[], None]]] = defaultdict(set)
+
+    @contextlib.contextmanager
+    def subscribed(self, keys: Iterable[str], callback: Callable[[], None]) -> Iterator[None]:
+        """Call back, from any thread, whenever one of the keys is announced."""
+        names = list(keys)
+        with self._guard:
+            for key in names:
+                self._waiting[key].add(callback)
+        try:
+            yield
+        finally:
+            with self._guard:
+                for key in names:
+                    self._waiting[key].discard(callback)
+                    if not self._waiting[key]:
+                        del self._waiting[key]
+
+    def announce(self, keys: Iterable[str]) -> None:
+        """Wake this process's waiters."""
+        with self._guard:
+            found: set[Callable[[], None]] = set()
+            for key in keys:
+                if key == EVERYTHING:
+                    found.update(*self._waiting.values())
+                elif key in self._waiting:
+                    found |= self._waiting[key]
+        for callback in found:
+            callback()
+
+
+bulletin = Bulletin()
+
+
+def wait_for(keys: Iterable[str], timeout: float) -> None:
+    """Block until one of the keys is announced, or ``timeout`` seconds have passed."""
+    woken = threading.Event()
+    with bulletin.subscribed(keys, woken.set):
+        woken.wait(timeout)
+
+
+async def await_for(keys: Iterable[str], timeout: float) -> None:
+    """Pause the coroutine until one of the keys is announced, or ``timeout`` seconds have passed."""
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(woken.set)
+
+    with bulletin.subscribed(keys, wake), contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(woken.wait(), timeout)
+
+
+class Notifier:
+    """Carries keys to other processes, coalesced; its thread runs only while there is something to say."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._pending: set[str] = set()
+        self._running = False
+
+    def add(self, keys: Iterable[str]) -> None:
+        with self._guard:
+            self._pending.update(keys)
+            if self._running or not self._pending:
+                return
+            self._running = True
+        threading.Thread(target=self._run, name="durable-notifier", daemon=True).start()
+
+    def _run(self) -> None:
+        quiet_until = time.monotonic() + 5.0
+        while True:
+            with self._guard:
+                keys, self._pending = self._pending, set()
+                if not keys and time.monotonic() > quiet_until:
+                    self._running = False
+                    return
+            if keys:
+                self._send(keys)
+                quiet_until = time.monotonic() + 5.0
+            time.sleep(COALESCE)
+
+    def _send(self, keys: set[str]) -> None:
+        payload = "\n".join(keys)
+        if len(payload.encode()) > LONGEST_PAYLOAD:
+            payload = EVERYTHING
+        try:
+            database.committer().exclusively(lambda writer: writer.notify(payload))
+        except Exception as error:  # noqa: BLE001  (a hint; polling finds what it would have said)
+            logger.debug("NOTIFY not sent error=%s", error)
+
+
+_notifiers: dict[int, Notifier] = {}
+
+
+def announce(*keys: str) -> None:
+    """Wake whoever waits for these keys, here and in listening processes."""
+    bulletin.announce(keys)
+    if database.is_postgres():
+        _notifiers.setdefault(os.getpid(), Notifier()).add(keys)
+
+
+def work() -> None:
+    """Tell the workers that there is a run to claim."""
+    announce(WORK)
+
+
+def listen(stop: threading.Event) -> None:
+    """Pass on what other processes announce, until ``stop`` is set; PostgreSQL only."""
+    import psycopg  # noqa: PLC0415  (only where it is used)
+
+    from durable_app.store.postgres import CHANNEL  # noqa: PLC0415
+
+    params: dict[str, Any] = database.connection().get_connection_params()
+    for name in ("cursor_factory", "context"):
+        params.pop(name, None)
+    with psycopg.connect(**{**params, "autocommit": True}) as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
+        bulletin.announce([EVERYTHING])  # what was said while nobody listened
+        while not stop.is_set():
+            for message in connection.notifies(timeout=0.5):
+                bulletin.announce(message.payload.split("\n"))

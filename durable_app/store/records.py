@@ -1,0 +1,160 @@
+"""What crosses the store's door: frozen values, no rows."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+FINISHED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+
+
+class Position(NamedTuple):
+    """Where in its run an operation stands.
+
+    ``number`` counts the run's operations from 1; inside a parallel branch it is the number of the
+    ``gather`` and ``branch`` the path below it.
+    """
+
+    number: int
+    branch: str = ""
+
+    @property
+    def step_id(self) -> int | str:
+        """The position as people see it: 3, or "3.2.1" inside a branch."""
+        return f"{self.number}.{self.branch}" if self.branch else self.number
+
+
+class Verdict(Enum):
+    """What became of a record."""
+
+    WRITTEN = auto()
+    AWAITED = auto()
+    """An outcome that somebody waits for: it must be written together with the wake-up."""
+    LOCKED = auto()
+    """The run's row is locked elsewhere: to be tried again."""
+    TAKEN = auto()
+    """Another record stands at the position."""
+    CANCELLED = auto()
+    LOST = auto()
+    """The run is not this execution's any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewRun:
+    """A run to be created. Times are the clock's; texts are encoded already."""
+
+    workflow_id: str
+    name: str
+    inputs: str
+    status: str
+    created_at: datetime
+    class_name: str | None = None
+    config_name: str | None = None
+    parent_workflow_id: str | None = None
+    forked_from: str | None = None
+    schedule_name: str | None = None
+    app_version: str | None = None
+    attributes: str | None = None
+    user: str | None = None
+    roles: str | None = None
+    assumed_role: str | None = None
+    worker_id: str | None = None
+    attempt: int = 0
+    recovery_attempts: int = 0
+    max_recovery_attempts: int | None = None
+    queue_name: str | None = None
+    priority: int = 0
+    partition_key: str | None = None
+    deduplication_id: str | None = None
+    serialization: str = "json"
+    timeout: timedelta | None = None
+    deadline_at: datetime | None = None
+    run_after: datetime | None = None
+    enqueued_at: datetime | None = None
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A step's outcome, to be recorded if the run is still this execution's."""
+
+    run: int
+    attempt: int
+    position: Position
+    name: str
+    output: str | None
+    started_at: datetime
+    finished_at: datetime
+    error: str | None = None
+    child_workflow_id: str | None = None
+    tries: int = 1
+    serialization: str = "json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A run's end, to be recorded if the run is still this execution's."""
+
+    run: int
+    attempt: int
+    status: str
+    output: str | None
+    error: str | None
+    at: datetime
+
+
+Record = NewRun | Checkpoint | Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Created:
+    """The answer to a NewRun: its row, or None where the id is taken."""
+
+    run: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """A step as its run recorded it earlier."""
+
+    name: str
+    output: str | None
+    error: str | None
+    child_workflow_id: str | None
+
+
+History = dict[tuple[int, str], Recorded]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A run that a worker may execute now, under one attempt."""
+
+    run: int
+    workflow_id: str
+    name: str
+    attempt: int
+    inputs: str
+    class_name: str | None = None
+    config_name: str | None = None
+    deadline_at: datetime | None = None
+    user: str | None = None
+    roles: Any = None
+    assumed_role: str | None = None
+    recovery_attempts: int = 0
+    has_history: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """The state of a run as one who waits for it sees it."""
+
+    workflow_id: str
+    status: str
+    output: str | None
+    error: str | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has reached a terminal state."""
+        return self.status in FINISHED

@@ -1,0 +1,156 @@
+"""Creating, finding and finishing runs."""
+
+from typing import Any
+
+from django.db import transaction
+
+from durable_app import clock
+from durable_app.errors import (
+    ConflictingWorkflowError,
+    NonExistentWorkflowError,
+    StepNondeterminismError,
+)
+from durable_app.models import Status, Step, Workflow
+from durable_app.store import database, notify, waits
+from durable_app.store.records import Checkpoint, Created, Ended, NewRun, Outcome, Verdict
+from durable_app.store.steps import fence, record_within
+
+
+def create(record: NewRun) -> Created:
+    """Insert a run, in the caller's transaction if there is one; wake a worker at its commit."""
+    created: Created = database.commit(record)
+    _after_create(record, created)
+    return created
+
+
+async def acreate(record: NewRun) -> Created:
+    """Insert a run from a coroutine."""
+    created: Created = await database.acommit(record)
+    if record.status == Status.ENQUEUED and created.run is not None:
+        notify.work()
+    return created
+
+
+def _after_create(record: NewRun, created: Created) -> None:
+    if record.status != Status.ENQUEUED or created.run is None:
+        return
+    if database.connection().in_atomic_block:
+        transaction.on_commit(notify.work, using=database.alias())
+    else:
+        notify.work()
+
+
+@database.retried
+def launch_child(record: NewRun, step: Checkpoint, parent_id: str) -> int | None:
+    """Insert a child run and its parent's step in one transaction.
+
+    Returns the child's row, or None if a run of that id exists. Raises what the fence raises.
+    """
+    with database.transact():
+        fence(step.run, step.attempt, parent_id)
+        created = create(record)
+        if created.run is None and _is_recorded(step):
+            return None  # an earlier try has committed, and its reply was lost
+        record_within(step)
+    return created.run
+
+
+def _is_recorded(step: Checkpoint) -> bool:
+    """Return whether the step stands; raises StepNondeterminismError if it is another child's."""
+    rows = Step.objects.using(database.alias()).filter(
+        workflow_id=step.run, position=step.position.number, branch=step.position.branch
+    )
+    for child in rows.values_list("child_workflow_id", flat=True):
+        if child != step.child_workflow_id:
+            raise StepNondeterminismError(
+                step.child_workflow_id or "", step.position.step_id, f"the child {child!r} is recorded"
+            )
+        return True
+    return False
+
+
+def check_same(record: NewRun) -> None:
+    """Raise ConflictingWorkflowError if the id belongs to a run of something else."""
+    found = find(record.workflow_id)
+    if found is None:
+        return
+    for column, what in (
+        ("name", "function name"),
+        ("class_name", "class name"),
+        ("config_name", "config name"),
+    ):
+        recorded, given = getattr(found, column), getattr(record, column)
+        if recorded != given:
+            raise ConflictingWorkflowError(record.workflow_id, what, recorded, given)
+
+
+@database.retried
+def find(workflow_id: str) -> Workflow | None:
+    """Return a run's row without its payloads."""
+    return _rows().without_payloads().filter(workflow_id=workflow_id).first()
+
+
+@database.retried
+def ended(workflow_id: str) -> Ended | None:
+    """Return a run's state, with its outcome; None if there is no such run."""
+    row = (
+        _rows()
+        .filter(workflow_id=workflow_id)
+        .values_list("workflow_id", "status", "output", "error")
+        .first()
+    )
+    if row is None:
+        return None
+    return Ended(workflow_id=row[0], status=row[1], output=row[2], error=row[3])
+
+
+@database.retried
+def first_ended(workflow_ids: list[str]) -> str | None:
+    """Return the id, earliest in the list, of a run that has ended."""
+    found = set(
+        _rows().finished().filter(workflow_id__in=workflow_ids).values_list("workflow_id", flat=True)
+    )
+    return next((one for one in workflow_ids if one in found), None)
+
+
+@database.retried
+def statuses(runs: list[int]) -> dict[int, tuple[str, int]]:
+    """Return status and attempt of each run."""
+    rows = _rows().filter(pk__in=runs).values_list("pk", "status", "attempt")
+    return {pk: (status, attempt) for pk, status, attempt in rows}
+
+
+@database.retried
+def finish_awaited(outcome: Outcome, workflow_id: str) -> Verdict:
+    """Write an outcome together with the wake-up of the runs that wait for it."""
+    with database.transact():
+        fence(outcome.run, outcome.attempt, workflow_id)
+        _rows().filter(pk=outcome.run).update(
+            status=outcome.status,
+            output=outcome.output,
+            error=outcome.error,
+            finished_at=outcome.at,
+            updated_at=outcome.at,
+            deduplication_id=None,
+            waiting_for="",
+        )
+        waits.wake_waiting_for(waits.News("result", workflow_id).key)
+    return Verdict.WRITTEN
+
+
+def row_id(workflow_id: str, purpose: str = "") -> int:
+    """Return a run's row number, or raise NonExistentWorkflowError."""
+    found = _rows().filter(workflow_id=workflow_id).values_list("pk", flat=True).first()
+    if found is None:
+        raise NonExistentWorkflowError(workflow_id, purpose)
+    return int(found)
+
+
+@database.retried
+def set_attributes(workflow_id: str, attributes: dict[str, Any] | None) -> None:
+    """Replace a run's attributes."""
+    _rows().filter(workflow_id=workflow_id).update(attributes=attributes, updated_at=clock.now())
+
+
+def _rows() -> Any:
+    return Workflow.objects.using(database.alias())

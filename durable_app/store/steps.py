@@ -1,0 +1,120 @@
+"""Recorded steps: read a run's history, record beside the caller's own writes, fence a run."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import connections
+from django.db.models import F
+
+from durable_app import clock
+from durable_app.errors import OwnershipLost, WorkflowCancelled
+from durable_app.models import Receipt, Status, Step, Workflow
+from durable_app.store import database
+from durable_app.store.records import Checkpoint, History, Position, Recorded, Verdict
+
+
+@database.retried
+def histories(runs: Iterable[int]) -> dict[int, History]:
+    """Return the recorded steps of each run, in one query."""
+    found: dict[int, History] = defaultdict(dict)
+    rows = Step.objects.using(database.alias()).filter(workflow_id__in=list(runs))
+    columns = ("workflow_id", "position", "branch", "name", "output", "error", "child_workflow_id")
+    for run, number, branch, *outcome in rows.values_list(*columns):
+        name, output, error, child = outcome
+        found[run][(number, branch)] = Recorded(
+            name=name, output=output, error=error, child_workflow_id=child
+        )
+    return found
+
+
+def fence(run: int, attempt: int, workflow_id: str) -> None:
+    """Lock the run's row for the rest of the transaction, and prove that it is this attempt's.
+
+    Raises WorkflowCancelled or OwnershipLost. On SQLite the lock is the transaction's own, which
+    therefore must begin with a write.
+    """
+    rows = Workflow.objects.using(database.alias()).filter(pk=run)
+    if database.is_postgres():
+        state = rows.select_for_update(no_key=True).values_list("status", "attempt").first()
+    else:
+        rows.update(updated_at=F("updated_at"))
+        state = rows.values_list("status", "attempt").first()
+    if state == (Status.PENDING, attempt):
+        return
+    if state is not None and state[0] == Status.CANCELLED:
+        raise WorkflowCancelled(workflow_id)
+    raise OwnershipLost(workflow_id)
+
+
+def record_within(checkpoint: Checkpoint) -> None:
+    """Record a step in the transaction that is open on this thread; the caller has fenced.
+
+    Raises OwnershipLost if the position is taken.
+    """
+    created = Step(
+        workflow_id=checkpoint.run,
+        position=checkpoint.position.number,
+        branch=checkpoint.position.branch,
+        name=checkpoint.name,
+        output=checkpoint.output,
+        error=checkpoint.error,
+        serialization=checkpoint.serialization,
+        child_workflow_id=checkpoint.child_workflow_id,
+        started_at=checkpoint.started_at,
+        finished_at=checkpoint.finished_at,
+        tries=checkpoint.tries,
+        attempt=checkpoint.attempt,
+    )
+    created.save(using=database.alias(), force_insert=True)
+
+
+@database.retried
+def recorded_by(run: int, attempt: int, position: Position) -> Recorded | None:
+    """Return the step that this attempt recorded at a position: tells after a lost COMMIT reply."""
+    row = (
+        Step.objects.using(database.alias())
+        .filter(workflow_id=run, position=position.number, branch=position.branch, attempt=attempt)
+        .first()
+    )
+    if row is None:
+        return None
+    return Recorded(
+        name=row.name,
+        output=row.output,
+        error=row.error,
+        child_workflow_id=row.child_workflow_id,
+    )
+
+
+def receipt(using: str, workflow_id: str, position: Position) -> str | None:
+    """Return the output of a transaction that has committed in another database, if it has."""
+    return (
+        Receipt.objects.using(using)
+        .filter(workflow_id=workflow_id, position=position.number, branch=position.branch)
+        .values_list("output", flat=True)
+        .first()
+    )
+
+
+def leave_receipt(using: str, workflow_id: str, position: Position, output: str) -> None:
+    """Write a transaction's receipt beside its writes; IntegrityError if there is one already."""
+    Receipt(
+        workflow_id=workflow_id,
+        position=position.number,
+        branch=position.branch,
+        output=output,
+        created_at=clock.now(),
+    ).save(using=using, force_insert=True)
+
+
+def drop_receipts(using: str, workflow_id: str) -> None:
+    """Delete a finished run's receipts."""
+    if not connections[using].in_atomic_block:
+        Receipt.objects.using(using).filter(workflow_id=workflow_id).delete()
+
+
+def raise_for(verdict: Verdict, workflow_id: str) -> None:
+    """Raise what a refused record means to its execution."""
+    if verdict is Verdict.CANCELLED:
+        raise WorkflowCancelled(workflow_id)
+    raise OwnershipLost(workflow_id)

@@ -1,0 +1,194 @@
+"""Leases: registering an incarnation, renewing it, and taking back the runs of dead ones."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from durable_app import clock
+from durable_app.models import Status, Worker, Workflow
+from durable_app.store import database, notify, waits
+
+PATIENT_RECOVERIES = 2
+"""Crashes of a run after which its next try is delayed more and more."""
+
+LONGEST_DELAY = timedelta(minutes=5)
+
+KEPT = timedelta(days=1)
+"""How long the row of an ended worker is shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registration:
+    """What a process tells of itself."""
+
+    id: str
+    name: str
+    kind: str
+    hostname: str
+    process_space: str
+    pid: int
+    pid_started: str
+    app_version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovered:
+    """A run that was taken back."""
+
+    workflow_id: str
+    name: str
+    worker: str
+    status: str
+
+
+@database.retried
+def register(registration: Registration, lease: timedelta) -> None:
+    """Write a new incarnation's row."""
+    now = clock.now()
+    _workers().create(
+        id=registration.id,
+        name=registration.name,
+        kind=registration.kind,
+        hostname=registration.hostname,
+        process_space=registration.process_space,
+        pid=registration.pid,
+        pid_started=registration.pid_started,
+        app_version=registration.app_version,
+        started_at=now,
+        heartbeat_at=now,
+        expires_at=now + lease,
+    )
+
+
+def renew(worker_id: str, lease: timedelta) -> bool:
+    """Prolong a lease; False if it has lapsed: a lapsed incarnation is never revived."""
+    now = clock.now()
+    held = _workers().filter(pk=worker_id, expires_at__gt=now, stopped_at__isnull=True)
+    return bool(held.update(heartbeat_at=now, expires_at=now + lease))
+
+
+@database.retried
+def stop(worker_id: str) -> None:
+    """Mark an incarnation as ended: its runs may be taken at once."""
+    _workers().filter(pk=worker_id, stopped_at__isnull=True).update(stopped_at=clock.now())
+
+
+@database.retried
+def neighbours(process_space: str) -> list[tuple[str, int, str]]:
+    """Return id, pid and pid's start of the incarnations that share our process space."""
+    rows = _workers().filter(process_space=process_space, stopped_at__isnull=True)
+    return list(rows.values_list("pk", "pid", "pid_started"))
+
+
+@database.retried
+def recover(*, by_lease: bool, limit: int = 500) -> list[Recovered]:
+    """Take back runs of workers that have ended or, if ``by_lease``, whose lease is over.
+
+    The caller vouches with ``by_lease`` that its own lease has been valid for a full lease: after an
+    outage of the database every lease looks expired. Rows locked elsewhere are passed over.
+    """
+    with database.transact():
+        rows = (
+            _runs()
+            .filter(status=Status.PENDING)
+            .filter(_is_dead(by_lease=by_lease))
+            .select_for_update(skip_locked=True, no_key=True, of=("self",))
+            .only(
+                "pk",
+                "workflow_id",
+                "name",
+                "attempt",
+                "recovery_attempts",
+                "max_recovery_attempts",
+                "worker_id",
+            )
+        )
+        recovered = [_take_back(run) for run in rows[:limit]]
+    if recovered:
+        notify.work()
+    return recovered
+
+
+def _is_dead(*, by_lease: bool) -> Any:
+    owner = Worker.objects.using(database.alias()).filter(pk=OuterRef("worker_id"))
+    if by_lease:
+        return ~Exists(owner.filter(stopped_at__isnull=True, expires_at__gt=clock.now()))
+    return Exists(owner.filter(stopped_at__isnull=False))
+
+
+def _take_back(run: Workflow) -> Recovered:
+    crashes = run.recovery_attempts + 1
+    now = clock.now()
+    changes: dict[str, Any] = {"status": Status.ENQUEUED, "enqueued_at": now}
+    if run.max_recovery_attempts is not None and crashes > run.max_recovery_attempts + 1:
+        changes = {
+            "status": Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED,
+            "finished_at": now,
+            "deduplication_id": None,
+        }
+    elif crashes > PATIENT_RECOVERIES:
+        delay = min(timedelta(seconds=2.0 ** min(crashes - PATIENT_RECOVERIES, 10)), LONGEST_DELAY)
+        changes = {"status": Status.DELAYED, "run_after": now + delay}
+    _runs().filter(pk=run.pk, status=Status.PENDING, attempt=run.attempt).update(
+        attempt=F("attempt") + 1, recovery_attempts=crashes, updated_at=now, **changes
+    )
+    if "finished_at" in changes:
+        waits.wake_waiting_for(waits.News("result", run.workflow_id).key)
+    return Recovered(
+        workflow_id=run.workflow_id,
+        name=run.name,
+        worker=run.worker_id or "",
+        status=changes["status"],
+    )
+
+
+@database.retried
+def release(worker_id: str, only: Iterable[int] | None = None) -> int:
+    """Hand back the incarnation's runs, all or only these; not counted as crashes.
+
+    Returns how many went back.
+    """
+    now = clock.now()
+    with database.transact():
+        held = _runs().filter(status=Status.PENDING, worker_id=worker_id)
+        if only is not None:
+            held = held.filter(pk__in=list(only))
+        locked = held.select_for_update(skip_locked=True, no_key=True)
+        ids = list(locked.values_list("pk", flat=True))
+        count: int = (
+            _runs()
+            .filter(pk__in=ids, status=Status.PENDING, worker_id=worker_id)
+            .update(
+                status=Status.ENQUEUED, attempt=F("attempt") + 1, enqueued_at=now, updated_at=now
+            )
+        )
+    if count:
+        notify.work()
+    return count
+
+
+@database.retried
+def stray_runs(worker_id: str, executing: Iterable[int]) -> list[int]:
+    """Return the incarnation's runs that its process does not execute."""
+    held = _runs().filter(status=Status.PENDING, worker_id=worker_id)
+    return list(held.exclude(pk__in=list(executing)).values_list("pk", flat=True))
+
+
+@database.retried
+def forget_ended() -> int:
+    """Delete the rows of workers that ended long ago and hold no run."""
+    old = clock.now() - KEPT
+    held = _runs().filter(status=Status.PENDING, worker_id=OuterRef("pk"))
+    ended = _workers().filter(Q(stopped_at__lt=old) | Q(expires_at__lt=old)).exclude(Exists(held))
+    return int(ended.delete()[0])
+
+
+def _workers() -> Any:
+    return Worker.objects.using(database.alias())
+
+
+def _runs() -> Any:
+    return Workflow.objects.using(database.alias())

@@ -1,0 +1,109 @@
+"""Ask the store for as many runs as there is room for, and hand them to the pools."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from durable_app.engine.context import Execution, Identity
+from durable_app.engine.execution import execute_claimed, fail_claimed
+from durable_app.engine.flow import Flow
+from durable_app.engine.lease import Lease
+from durable_app.errors import WorkflowFunctionNotFoundError
+from durable_app.registry import registry
+from durable_app.store import queues, steps
+from durable_app.store.records import Claimed, History
+from durable_app.worker.pool import EventLoop, Threads
+from durable_app.worker.service import Service
+
+
+class Claimer(Service):
+    """Claims and dispatches; woken by notifications and by every freed slot."""
+
+    name = "claimer"
+
+    def __init__(
+        self,
+        *,
+        interval: float,
+        lease: Callable[[], Lease],
+        app_version: str,
+        park_after: timedelta,
+        async_park_after: timedelta,
+    ) -> None:
+        super().__init__(interval)
+        self._lease = lease
+        self._app_version = app_version
+        self._park_after = park_after
+        self._async_park_after = async_park_after
+        self.threads: Threads | None = None
+        self.loop: EventLoop | None = None
+        self.accepting = True
+        self.dispatched = 0
+
+    def use(self, threads: Threads, loop: EventLoop) -> None:
+        """Say where the runs are to execute."""
+        self.threads, self.loop = threads, loop
+
+    def tick(self) -> float | None:
+        """Fill the free slots; ask again at once while there is both room and work."""
+        assert self.threads is not None and self.loop is not None
+        if not self.accepting:
+            return None
+        lease = self._lease()
+        if not lease.allows_start:
+            return None
+        full = False
+        for pool, is_async, park_after in (
+            (self.threads, False, self._park_after),
+            (self.loop, True, self._async_park_after),
+        ):
+            room = pool.slots.free
+            found = self._claim(lease, registry.names(is_async=is_async), room)
+            for run, flow in self._flows(lease, found, park_after):
+                self.dispatched += 1
+                del run
+                pool.run(flow)
+            full = full or (bool(found) and len(found) == room)
+        return 0.0 if full and (self.threads.slots.free or self.loop.slots.free) else None
+
+    def _claim(self, lease: Lease, names: list[str], room: int) -> list[Claimed]:
+        claimer = queues.Claimer(worker_id=lease.id, app_version=self._app_version)
+        return queues.claim(claimer, names, room)
+
+    def _flows(
+        self, lease: Lease, claimed: list[Claimed], park_after: timedelta
+    ) -> Iterable[tuple[int, Flow[None]]]:
+        replaying = [one.run for one in claimed if one.has_history]
+        histories = steps.histories(replaying) if replaying else {}
+        for one in claimed:
+            execution = _execution(one, lease, park_after, histories.get(one.run))
+            lease.running[one.run] = execution
+            yield one.run, _flow(execution, one)
+
+
+def _execution(
+    claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None
+) -> Execution:
+    return Execution(
+        run=claimed.run,
+        workflow_id=claimed.workflow_id,
+        name=claimed.name,
+        attempt=claimed.attempt,
+        lease=lease,
+        history=history,
+        deadline_at=claimed.deadline_at,
+        park_after=park_after,
+        identity=Identity(
+            user=claimed.user,
+            roles=tuple(claimed.roles) if claimed.roles else None,
+            assumed_role=claimed.assumed_role,
+        ),
+    )
+
+
+def _flow(execution: Execution, claimed: Claimed) -> Flow[None]:
+    try:
+        definition = registry.workflow(claimed.name)
+        func = definition.bind(claimed.class_name, claimed.config_name)
+    except WorkflowFunctionNotFoundError as error:
+        return fail_claimed(execution, error)
+    return execute_claimed(execution, func, claimed.inputs)

@@ -1,0 +1,48 @@
+"""Several worker processes under one parent, which starts again those that die."""
+
+import logging
+import subprocess
+import threading
+import time
+
+logger = logging.getLogger("durable_app")
+
+HEALTHY = 5.0
+"""Seconds a process must have lived for its death to be no reason to pause."""
+
+
+class Supervisor:
+    """Runs ``count`` copies of a command until it is told to stop."""
+
+    def __init__(self, command: list[str], count: int) -> None:
+        self._command = command
+        self._children: list[subprocess.Popen[bytes] | None] = [None] * count
+        self._born = [0.0] * count
+        self._stopping = threading.Event()
+
+    def run(self) -> int:
+        """Keep the processes alive; return the exit status once they have stopped."""
+        while not self._stopping.is_set():
+            for index, child in enumerate(self._children):
+                if child is None or child.poll() is not None:
+                    self._start(index)
+            self._stopping.wait(0.2)
+        codes = [child.wait() for child in self._children if child is not None]
+        return max((abs(code) for code in codes), default=0)
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on; the first one stops the supervision."""
+        self._stopping.set()
+        for child in self._children:
+            if child is not None and child.poll() is None:
+                child.send_signal(number)
+
+    def _start(self, index: int) -> None:
+        died_young = time.monotonic() - self._born[index] < HEALTHY
+        if self._children[index] is not None:
+            logger.warning("Worker process died index=%d", index)
+            if died_young and self._stopping.wait(1.0):
+                return
+        self._born[index] = time.monotonic()
+        self._children[index] = subprocess.Popen(self._command)  # noqa: S603  (our own command line)
+

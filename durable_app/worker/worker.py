@@ -1,0 +1,147 @@
+"""A worker: the services that claim, execute, wake and recover runs, started and stopped together."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+
+from durable_app import conf, signals
+from durable_app.engine.lease import Lease
+from durable_app.incarnation import Incarnation
+from durable_app.store import database, notify, queues, waits
+from durable_app.worker.claimer import Claimer
+from durable_app.worker.listener import Listener
+from durable_app.worker.maintenance import Deadlines, Recovery, Timers
+from durable_app.worker.pool import EventLoop, Threads
+from durable_app.worker.service import Service
+
+logger = logging.getLogger("durable_app")
+
+MAINTENANCE_INTERVAL = 1.0
+
+
+class Worker:
+    """Executes runs on ``threads`` threads and one event loop, until it is stopped.
+
+    ``async_concurrency`` is how many coroutine runs execute at once. Two workers may live in one process.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        async_concurrency: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        options = conf.options()
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.incarnation = Incarnation(
+            name=self.name,
+            kind="worker",
+            span=options.LEASE.total_seconds(),
+            app_version=options.APP_VERSION,
+        )
+        self.claimer = Claimer(
+            interval=options.POLL_INTERVAL.total_seconds(),
+            lease=self._lease,
+            app_version=options.APP_VERSION,
+            park_after=options.PARK_AFTER,
+            async_park_after=options.ASYNC_PARK_AFTER,
+        )
+        self.threads = Threads(threads or options.THREADS, self.claimer.wake)
+        self.loop = EventLoop(
+            async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.wake
+        )
+        self.claimer.use(self.threads, self.loop)
+        self._services: list[Service] = [
+            self.claimer,
+            Timers(MAINTENANCE_INTERVAL),
+            Deadlines(MAINTENANCE_INTERVAL),
+            Recovery(MAINTENANCE_INTERVAL, self._lease),
+        ]
+        self._subscriptions = ExitStack()
+        self._stopped = threading.Event()
+
+    def _lease(self) -> Lease:
+        return self.incarnation.lease
+
+    def start(self) -> "Worker":
+        """Register, wake what waits for new code, and start the services."""
+        self.incarnation.start()
+        signals.worker_started.send(
+            sender=None, worker=self.incarnation.lease.id, name=self.name
+        )
+        waits.wake_blocked()
+        wake: Callable[[], None] = self._wake_all
+        self._subscriptions.enter_context(notify.bulletin.subscribed([notify.WORK], wake))
+        if database.is_postgres() and not database.is_pooled():
+            self._services.append(Listener(MAINTENANCE_INTERVAL))
+        for service in self._services:
+            service.start()
+        return self
+
+    def _wake_all(self) -> None:
+        self.claimer.wake()
+
+    @property
+    def busy(self) -> int:
+        """How many runs execute now."""
+        return self.threads.slots.busy + self.loop.slots.busy
+
+    def run_until_idle(self, timeout: float | None = None) -> bool:
+        """Block until nothing is ready or executing; False if that took more than ``timeout`` seconds."""
+        give_up_at = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if not self.busy and not queues.waiting_count() and not self.busy:
+                return True
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                return False
+            time.sleep(0.02)
+
+    def stop(self, grace: float | None = None) -> int:
+        """Claim nothing more, let runs end for ``grace`` seconds, hand back the rest.
+
+        Returns how many runs were handed back.
+        """
+        if self._stopped.is_set():
+            return 0
+        self._stopped.set()
+        self.claimer.accepting = False
+        if grace is None:
+            grace = conf.options().GRACEFUL_TIMEOUT.total_seconds()
+        give_up_at = time.monotonic() + grace
+        self._subscriptions.close()
+        self.claimer.stop()
+        self.claimer.join(5)
+        for pool in (self.threads, self.loop):
+            pool.slots.wait_until_idle(max(0.0, give_up_at - time.monotonic()))
+        released = self._end()
+        signals.worker_stopped.send(
+            sender=None, worker=self.incarnation.lease.id, released=released
+        )
+        return released
+
+    def _end(self) -> int:
+        self.incarnation.lease.lose()
+        self.threads.shut_down()
+        self.loop.shut_down()
+        for service in self._services:
+            service.stop()
+        for service in self._services:
+            service.join(5)
+        return self.incarnation.stop()
+
+    def __enter__(self) -> "Worker":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop(grace=10)

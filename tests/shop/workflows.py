@@ -1,0 +1,20 @@
+"""Tiny workflows, one a behaviour; the tests import them, and so do the worker processes they start."""
+
+from durable_app import sleep, step, workflow
+
+
+@step
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+@workflow
+def sum_of_three(a: int, b: int, c: int) -> int:
+    return add(add(a, b), c)
+
+
+@workflow
+def nap_and_add(seconds: float, a: int, b: int) -> int:
+    first = add(a, 0)
+    sleep(seconds)
+    return add(first, b)
