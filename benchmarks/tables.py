@@ -59,9 +59,7 @@ def _cells(line: Line) -> tuple[str, ...]:
 def _ratio(ratio: Ratio | None, *, scale: float, digits: int) -> str:
     if ratio is None:
         return "-"
-    median, low, high = (
-        f"{scale * value:.{digits}f}" for value in (ratio.median, ratio.low, ratio.high)
-    )
+    median, low, high = (f"{scale * value:.{digits}f}" for value in (ratio.median, ratio.low, ratio.high))
     return f"{median} ({low}-{high})"
 
 
@@ -84,8 +82,7 @@ def _as_data(results: Results) -> dict[str, Any]:
         "budget_is_met": results.budget_is_met(),
         "systems": [asdict(line) for line in results.lines()],
         "per_second_by_round": {
-            system: [sample.per_second for sample in results.samples(system)]
-            for system in workload.systems
+            system: [sample.per_second for sample in results.samples(system)] for system in workload.systems
         },
         "failures": results.failures,
     }

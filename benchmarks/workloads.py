@@ -46,9 +46,7 @@ def in_sequence(contestant: Contestant, seconds: float, *, steps: int) -> Sample
 
 def together(contestant: Contestant, seconds: float, *, count: int, steps: int) -> Sample:
     """Run waves of concurrent workflows; each wave starts when the one before is done."""
-    return measure(
-        lambda: contestant.run_together(count, steps), units_per_run=steps, seconds=seconds
-    )
+    return measure(lambda: contestant.run_together(count, steps), units_per_run=steps, seconds=seconds)
 
 
 FLOORS = ("floor leader", "floor leader+fence")

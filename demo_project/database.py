@@ -50,16 +50,13 @@ def _postgresql(parts: SplitResult) -> dict[str, Any]:
     options = dict(parse_qsl(parts.query))
     name = unquote(parts.path.removeprefix("/"))
     if not name:
-        raise ImproperlyConfigured(
-            "DATABASE_URL names no database: postgres://user:password@host:port/name."
-        )
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgres://user:password@host:port/name.")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         "USER": unquote(parts.username or options.pop("user", "")),
         "PASSWORD": unquote(parts.password or options.pop("password", "")),
-        "HOST": options.pop("host", "")
-        or unquote(parts.hostname or ""),  # ?host= may be a socket's folder
+        "HOST": options.pop("host", "") or unquote(parts.hostname or ""),  # ?host= may be a socket's folder
         "PORT": options.pop("port", "") or str(parts.port or ""),
         "OPTIONS": options,
     }

@@ -57,9 +57,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": database_from_url(
-        os.environ.get("DATABASE_URL", ""), default_file=VAR_DIR / "demo.sqlite3"
-    )
+    "default": database_from_url(os.environ.get("DATABASE_URL", ""), default_file=VAR_DIR / "demo.sqlite3")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,4 +1,7 @@
-"""Wiring: checks, log receivers, and the ``workflows`` module of every installed app."""
+"""Wiring: checks, log receivers, the ``workflows`` module of every installed app, the embedded worker."""
+
+import os
+import sys
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
@@ -13,5 +16,8 @@ class DurableAppConfig(AppConfig):
 
     def ready(self) -> None:
         from durable_app import checks, logs  # noqa: F401, PLC0415  (they need loaded apps)
+        from durable_app.worker import embedded  # noqa: PLC0415
 
         autodiscover_modules("workflows")
+        if embedded.is_serving(sys.argv, os.environ) and embedded.is_wanted():
+            embedded.Embedded(checks.is_migrated).start()

@@ -65,3 +65,8 @@ def unapplied_migrations(alias: str) -> int:
     executor = MigrationExecutor(connections[alias])
     targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "durable_app"]
     return len(executor.migration_plan(targets))
+
+
+def is_migrated() -> bool:
+    """Return whether the engine's database has all of its migrations."""
+    return not unapplied_migrations(conf.options().DATABASE)

@@ -55,7 +55,9 @@ class Options:
             if name not in known:
                 raise ImproperlyConfigured(_unknown(name, list(known)))
             default = known[name].default
-            if not isinstance(value, type(default)) or (isinstance(value, bool) and default not in (True, False)):
+            if not isinstance(value, type(default)) or (
+                isinstance(value, bool) and default not in (True, False)
+            ):
                 raise ImproperlyConfigured(
                     f"DURABLE[{name!r}] must be a {type(default).__name__}, not {type(value).__name__}."
                 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from durable_app.engine.launch import DEFAULT_QUEUE, checked_id, new_id
+from durable_app.engine.launch import DEFAULT_QUEUE, checked_id
 from durable_app.errors import ConflictingWorkflowError, InvalidOptionError
 from durable_app.store import forking, lifecycle, notify, waits
 from durable_app.store.forking import Fork, Rewind
@@ -38,64 +38,31 @@ def delete(workflow_ids: Iterable[str], *, delete_children: bool = False) -> int
     return lifecycle.delete(ids)
 
 
-def fork(
-    workflow_id: str,
-    start_step: int,
-    *,
-    new_workflow_id: str | None = None,
-    application_version: str | None = None,
-    queue_name: str | None = None,
-    queue_partition_key: str | None = None,
-    replacement_children: dict[str, str] | None = None,
-    timeout_seconds: float | None = None,
-) -> str:
-    """Run a history again under a new id, from ``start_step`` on; returns that id.
+def fork(plan: Fork) -> str:
+    """Run a history again under a new id, from a step on; returns that id.
 
     Raises NonExistentWorkflowError; ConflictingWorkflowError if the new id is taken.
     """
-    if timeout_seconds is not None and timeout_seconds <= 0:
-        raise InvalidOptionError(f"timeout_seconds must be above zero, not {timeout_seconds}")
-    plan = Fork(
-        workflow_id=workflow_id,
-        new_workflow_id=checked_id(new_workflow_id or new_id()),
-        start_step=start_step,
-        app_version=application_version,
-        queue_name=queue_name or DEFAULT_QUEUE,
-        partition_key=queue_partition_key,
-        timeout=None if timeout_seconds is None else timedelta(seconds=timeout_seconds),
-        replacement_children=replacement_children or {},
-    )
+    if plan.timeout is not None and plan.timeout <= timedelta(0):
+        raise InvalidOptionError(f"a fork's timeout must be above zero, not {plan.timeout}")
+    checked_id(plan.new_workflow_id)
     if not forking.fork(plan):
         raise ConflictingWorkflowError(
-            plan.new_workflow_id, "origin", plan.new_workflow_id, f"a fork of {workflow_id}"
+            plan.new_workflow_id, "origin", plan.new_workflow_id, f"a fork of {plan.workflow_id}"
         )
     return plan.new_workflow_id
 
 
-def rewind(
-    workflow_id: str,
-    start_step: int = 1,
-    *,
-    application_version: str | None = None,
-    queue_name: str | None = None,
-    queue_partition_key: str | None = None,
-) -> str:
-    """Run a finished run again under its own id, from ``start_step`` on.
+def rewind(plan: Rewind) -> str:
+    """Run a finished run again under its own id, from a step on; returns its id.
 
     Raises InvalidOptionError for a step below 1, InvalidTransitionError for a run that has not ended,
     NonExistentWorkflowError.
     """
-    if start_step < 1:
-        raise InvalidOptionError(f"start_step counts from 1, not {start_step}")
-    plan = Rewind(
-        workflow_id=workflow_id,
-        start_step=start_step,
-        app_version=application_version,
-        queue_name=queue_name or DEFAULT_QUEUE,
-        partition_key=queue_partition_key,
-    )
+    if plan.start_step < 1:
+        raise InvalidOptionError(f"start_step counts from 1, not {plan.start_step}")
     forking.rewind(plan)
-    return workflow_id
+    return plan.workflow_id
 
 
 def _announce(workflow_ids: list[str]) -> None:

@@ -158,9 +158,7 @@ class Workflow(_Decorated[P, R]):
             return adrive(self._flow(target, func, given, scope))
         return self._acall_outside(target, func, given)
 
-    async def _acall_outside(
-        self, target: Target, func: Callable[..., Any], given: calls.Arguments
-    ) -> Any:
+    async def _acall_outside(self, target: Target, func: Callable[..., Any], given: calls.Arguments) -> Any:
         if database.under_test():  # a test's transaction is its thread's
             await sync_to_async(refuse_in_transaction)(f"{self.name}()")
             lease = await sync_to_async(callers_lease)()
@@ -240,7 +238,7 @@ class _StepLike(_Decorated[P, R]):
 
     def _bind(self, instance: Any, owner: type | None) -> Any:
         if self.binding == "class":
-            return functools.partial(self, owner if owner is not None else type(instance))
+            return MethodType(self, owner if owner is not None else type(instance))
         return self if instance is None else MethodType(self, instance)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -329,9 +327,7 @@ class StepOptions:
             raise InvalidOptionError(f"step {name!r}: preemptible needs an async function")
         if self.retry.asks_asynchronously and not is_async:
             raise InvalidOptionError(f"step {name!r} is sync but should_retry is async")
-        return StepPlan(
-            name=name, retry=self.retry, timeout=self.timeout, preemptible=self.preemptible
-        )
+        return StepPlan(name=name, retry=self.retry, timeout=self.timeout, preemptible=self.preemptible)
 
 
 class Transaction(_StepLike[P, R]):
@@ -374,9 +370,7 @@ def workflow(func: Callable[P, R], /) -> Workflow[P, R]: ...
 def workflow(
     *, name: str | None = ..., max_recovery_attempts: int | None = ...
 ) -> Callable[[Callable[P, R]], Workflow[P, R]]: ...
-def workflow(
-    func: Any = None, /, *, name: str | None = None, max_recovery_attempts: int | None = 100
-) -> Any:
+def workflow(func: Any = None, /, *, name: str | None = None, max_recovery_attempts: int | None = 100) -> Any:
     """Decorator: make a function a durable workflow.
 
     ``name`` is what is recorded (default: the qualified name); after more than

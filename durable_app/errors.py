@@ -1,35 +1,35 @@
 """Every error of this package.
 
-    DurableError                                      (Exception) anything a caller may handle
-    ├── InvalidWorkflowIDError                        (ValueError) an empty or over-long id
-    ├── InvalidOptionError                            (ValueError) an option outside its range
-    ├── SerializationError                            (TypeError) a value that cannot be stored
-    │   └── PayloadTooLargeError                      a value above the size limit
-    ├── ConflictingRegistrationError                  two functions under one name
-    ├── WorkflowFunctionNotFoundError                 no such decorated function
-    ├── NotInWorkflowError                            a verb of workflows used elsewhere
-    ├── NotAllowedInStepError                         a verb of workflows used inside a step
-    ├── SynchronousCallError                          a blocking call on an event loop
-    ├── OpenTransactionError                          waiting inside an open transaction
-    ├── DatabaseNotReadyError                         tables missing, or a database without support
-    ├── NonExistentWorkflowError                      no run has this id
-    ├── ConflictingWorkflowError                      the id belongs to another function
-    ├── WorkflowIDInUseError                          the id exists and reuse was refused
-    ├── InvalidTransitionError                        the run's state does not allow the verb
-    ├── NotAuthorizedError                            the user's roles do not allow the run
-    ├── MaxStepRetriesExceeded                        a step failed on its last try
-    ├── StepTimeoutError                              a step took longer than its timeout
-    ├── ResultTimeoutError                            (TimeoutError) a result did not come in time
-    ├── UnexpectedStepError                           the code differs from the recorded steps
-    ├── StepNondeterminismError                       one position was recorded twice
-    ├── AwaitedWorkflowCancelledError                 the awaited run was cancelled
-    ├── AwaitedWorkflowMaxRecoveryAttemptsExceeded    the awaited run was dead-lettered
-    └── WorkflowError                                 a recorded error of an unknown class
+DurableError                                      (Exception) anything a caller may handle
+├── InvalidWorkflowIDError                        (ValueError) an empty or over-long id
+├── InvalidOptionError                            (ValueError) an option outside its range
+├── SerializationError                            (TypeError) a value that cannot be stored
+│   └── PayloadTooLargeError                      a value above the size limit
+├── ConflictingRegistrationError                  two functions under one name
+├── WorkflowFunctionNotFoundError                 no such decorated function
+├── NotInWorkflowError                            a verb of workflows used elsewhere
+├── NotAllowedInStepError                         a verb of workflows used inside a step
+├── SynchronousCallError                          a blocking call on an event loop
+├── OpenTransactionError                          waiting inside an open transaction
+├── DatabaseNotReadyError                         tables missing, or a database without support
+├── NonExistentWorkflowError                      no run has this id
+├── ConflictingWorkflowError                      the id belongs to another function
+├── WorkflowIDInUseError                          the id exists and reuse was refused
+├── InvalidTransitionError                        the run's state does not allow the verb
+├── NotAuthorizedError                            the user's roles do not allow the run
+├── MaxStepRetriesExceeded                        a step failed on its last try
+├── StepTimeoutError                              a step took longer than its timeout
+├── ResultTimeoutError                            (TimeoutError) a result did not come in time
+├── UnexpectedStepError                           the code differs from the recorded steps
+├── StepNondeterminismError                       one position was recorded twice
+├── AwaitedWorkflowCancelledError                 the awaited run was cancelled
+├── AwaitedWorkflowMaxRecoveryAttemptsExceeded    the awaited run was dead-lettered
+└── WorkflowError                                 a recorded error of an unknown class
 
-    ControlFlow                                       (BaseException) ends a run from outside;
-    ├── WorkflowCancelled                             ``except Exception`` does not catch it
-    ├── OwnershipLost
-    └── Suspended
+ControlFlow                                       (BaseException) ends a run from outside;
+├── WorkflowCancelled                             ``except Exception`` does not catch it
+├── OwnershipLost
+└── Suspended
 """
 
 from collections.abc import Sequence

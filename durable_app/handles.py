@@ -1,5 +1,6 @@
 """A workflow run seen from outside, and what is shown of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -136,9 +137,7 @@ class WorkflowHandle(Generic[R]):
         """Return the run's id."""
         return self.workflow_id
 
-    def get_result(
-        self, *, timeout: float | None = None, polling_interval_sec: float = 1.0
-    ) -> R:
+    def get_result(self, *, timeout: float | None = None, polling_interval_sec: float = 1.0) -> R:
         """Wait for the run's end and return its value, or raise what it raised.
 
         ``timeout`` is in seconds, ``polling_interval_sec`` the longest pause between two looks. Inside a
@@ -150,35 +149,35 @@ class WorkflowHandle(Generic[R]):
             refuse_in_transaction("get_result()")
         return cast(R, drive(self._result(scope, position, timeout, polling_interval_sec)))
 
-    def aget_result(
-        self, *, timeout: float | None = None, polling_interval_sec: float = 1.0
-    ) -> Any:
+    def aget_result(self, *, timeout: float | None = None, polling_interval_sec: float = 1.0) -> Any:
         """Async twin of ``get_result``."""
         scope, position = place()
         return adrive(self._result(scope, position, timeout, polling_interval_sec))
 
-    def _result(
-        self, scope: Scope | None, position: Any, timeout: float | None, longest: float
-    ) -> Flow[Any]:
+    def _result(self, scope: Scope | None, position: Any, timeout: float | None, longest: float) -> Flow[Any]:
         if scope is None or position is None:
             return results.await_outside(self.workflow_id, timeout, longest)
         return results.await_inside(scope, position, self.workflow_id)
 
     def get_status(self) -> WorkflowStatus:
         """Return the run's status; raises NonExistentWorkflowError if it is gone."""
-        return drive(self._status(*place()))
+        return drive(status_flow(self.workflow_id))
 
     def aget_status(self) -> Any:
         """Async twin of ``get_status``."""
-        return adrive(self._status(*place()))
+        return adrive(status_flow(self.workflow_id))
 
-    def _status(self, scope: Scope | None, position: Any) -> Flow[WorkflowStatus]:
-        if scope is None or position is None:
-            found: WorkflowStatus = yield Call(existing_status, self.workflow_id)
-        else:
-            look = partial(existing_status, self.workflow_id)
-            found = yield from as_step(scope, position, GET_STATUS, look)
-        return found
+
+def status_flow(workflow_id: str) -> Flow[WorkflowStatus]:
+    """Return the flow that looks a status up: a step inside a workflow."""
+    scope, position = place()
+    look = partial(existing_status, workflow_id)
+    return _plainly(look) if scope is None else as_step(scope, position, GET_STATUS, look)
+
+
+def _plainly(look: Callable[[], WorkflowStatus]) -> Flow[WorkflowStatus]:
+    found: WorkflowStatus = yield Call(look)
+    return found
 
 
 def place() -> tuple[Scope | None, Any]:

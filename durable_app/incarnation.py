@@ -42,9 +42,7 @@ class Incarnation:
     def start(self) -> None:
         """Register, and keep the lease alive until ``stop``."""
         self._register()
-        self._thread = threading.Thread(
-            target=self._keep_alive, name="durable-heartbeat", daemon=True
-        )
+        self._thread = threading.Thread(target=self._keep_alive, name="durable-heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> int:
@@ -177,7 +175,7 @@ def _start_callers() -> Incarnation:
 
 def forget_callers() -> None:
     """End the callers' lease of this process (its exit; tests)."""
-    global _callers  # noqa: PLW0603
+    global _callers
     with _guard:
         found, _callers = _callers, None
     if found is not None and found[0] == os.getpid():

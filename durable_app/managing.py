@@ -4,15 +4,17 @@ Every function has an ``a``-prefixed twin.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from durable_app import control
 from durable_app.decorators import on_event_loop
-from durable_app.engine import messaging
-from durable_app.engine.context import ambient
+from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Call, Flow, adrive, drive
+from durable_app.engine.launch import DEFAULT_QUEUE, new_id
 from durable_app.engine.management import as_step
+from durable_app.engine.messaging import in_step
 from durable_app.errors import InvalidOptionError, SynchronousCallError
 from durable_app.handles import (
     StepInfo,
@@ -24,14 +26,19 @@ from durable_app.handles import (
     status_of,
 )
 from durable_app.store import listing
+from durable_app.store.forking import Fork, Rewind
+from durable_app.store.records import Position
 
 T = TypeVar("T")
 
 
 def _flow(name: str, verb: Callable[[], T]) -> Flow[T]:
     """Return the flow that performs a verb: as a step in a workflow, plainly elsewhere."""
-    scope, position = place()
-    if scope is None:
+    return _at(*place(), name, verb)
+
+
+def _at(scope: Scope | None, position: Position | None, name: str, verb: Callable[[], T]) -> Flow[T]:
+    if scope is None or position is None:
         return _plainly(verb)
     return as_step(scope, position, f"durable.{name}", verb)
 
@@ -42,9 +49,13 @@ def _plainly(verb: Callable[[], T]) -> Flow[T]:
 
 
 def _now(name: str, twin: str, verb: Callable[[], T]) -> T:
+    return _drive(_flow(name, verb), twin)
+
+
+def _drive(flow: Flow[T], twin: str) -> T:
     if on_event_loop():
         raise SynchronousCallError(f"{twin[1:]}()", f"{twin}()")
-    return drive(_flow(name, verb))
+    return drive(flow)
 
 
 # Cancelling
@@ -66,9 +77,7 @@ def cancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = Fal
     _now("cancelWorkflow", "acancel_workflows", verb)
 
 
-def acancel_workflows(
-    workflow_ids: Iterable[str], *, cancel_children: bool = False
-) -> Awaitable[None]:
+def acancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> Awaitable[None]:
     """Async twin of ``cancel_workflows``."""
     return adrive(_flow("cancelWorkflow", _cancellation(workflow_ids, cancel_children)))
 
@@ -93,9 +102,7 @@ def resume_workflow(workflow_id: str, *, queue_name: str | None = None) -> Workf
     return resume_workflows([workflow_id], queue_name=queue_name)[0]
 
 
-async def aresume_workflow(
-    workflow_id: str, *, queue_name: str | None = None
-) -> WorkflowHandle[Any]:
+async def aresume_workflow(workflow_id: str, *, queue_name: str | None = None) -> WorkflowHandle[Any]:
     """Async twin of ``resume_workflow``."""
     return (await aresume_workflows([workflow_id], queue_name=queue_name))[0]
 
@@ -122,49 +129,93 @@ async def aresume_workflows(
 # Forking and rewinding
 
 
-def fork_workflow(workflow_id: str, start_step: int, **options: Any) -> WorkflowHandle[Any]:
+class RewindOptions(TypedDict, total=False):
+    """Where, and by which version, a history is run again."""
+
+    application_version: str | None
+    queue_name: str | None
+    queue_partition_key: str | None
+
+
+class ForkOptions(RewindOptions, total=False):
+    """How a fork may differ from its original."""
+
+    replacement_children: dict[str, str] | None
+    timeout_seconds: float | None
+
+
+def fork_workflow(workflow_id: str, start_step: int, **options: Unpack[ForkOptions]) -> WorkflowHandle[Any]:
     """Run a history again under a new id (SetWorkflowID or generated), from ``start_step`` on.
 
     Options: ``application_version``, ``queue_name``, ``queue_partition_key``,
-    ``replacement_children`` (old child id to new), ``timeout_seconds``. Raises NonExistentWorkflowError.
+    ``replacement_children`` (old child id to new), ``timeout_seconds``. Raises NonExistentWorkflowError,
+    ConflictingWorkflowError if the new id is taken.
     """
-    verb = _fork(workflow_id, start_step, options)
-    return WorkflowHandle(_now("forkWorkflow", "afork_workflow", verb))
+    return WorkflowHandle(_drive(_fork_flow(workflow_id, start_step, options), "afork_workflow"))
 
 
 def afork_workflow(
-    workflow_id: str, start_step: int, **options: Any
+    workflow_id: str, start_step: int, **options: Unpack[ForkOptions]
 ) -> Awaitable[WorkflowHandle[Any]]:
     """Async twin of ``fork_workflow``."""
-    return _ahandle(_flow("forkWorkflow", _fork(workflow_id, start_step, options)))
+    return _ahandle(_fork_flow(workflow_id, start_step, options))
 
 
-def _fork(workflow_id: str, start_step: int, options: dict[str, Any]) -> Callable[[], str]:
+def _fork_flow(workflow_id: str, start_step: int, options: ForkOptions) -> Flow[str]:
+    scope, position = place()
+    span = options.get("timeout_seconds")
+    plan = Fork(
+        workflow_id=workflow_id,
+        new_workflow_id=_fork_id(scope, position),
+        start_step=start_step,
+        app_version=options.get("application_version"),
+        queue_name=options.get("queue_name") or DEFAULT_QUEUE,
+        partition_key=options.get("queue_partition_key"),
+        timeout=None if span is None else timedelta(seconds=span),
+        replacement_children=options.get("replacement_children") or {},
+    )
+    return _at(scope, position, "forkWorkflow", partial(control.fork, plan))
+
+
+def _fork_id(scope: Scope | None, position: Position | None) -> str:
+    """Return the id a fork gets; in a workflow one that a repetition after a crash gets again."""
     chosen = ambient.get().chosen_id
-    new_id = None
-    if chosen is not None and not chosen.used and not messaging.in_step():
+    if chosen is not None and not chosen.used and not in_step():
         chosen.used = True
-        new_id = chosen.workflow_id
-    return partial(control.fork, workflow_id, start_step, new_workflow_id=new_id, **options)
+        return chosen.workflow_id
+    if scope is None or position is None:
+        return new_id()
+    return f"{scope.execution.workflow_id}-{position.step_id}"
 
 
 def rewind_workflow(
-    workflow_id: str, start_step: int = 1, **options: Any
+    workflow_id: str, start_step: int = 1, **options: Unpack[RewindOptions]
 ) -> WorkflowHandle[Any]:
     """Run a finished run again under its own id, from ``start_step`` on, dropping what followed.
 
-    Options: ``application_version``, ``queue_name``, ``queue_partition_key``.
+    Options: ``application_version``, ``queue_name``, ``queue_partition_key``. Raises InvalidOptionError,
+    InvalidTransitionError, NonExistentWorkflowError.
     """
-    verb = partial(control.rewind, workflow_id, start_step, **options)
+    verb = _rewinding(workflow_id, start_step, options)
     return WorkflowHandle(_now("rewindWorkflow", "arewind_workflow", verb))
 
 
 def arewind_workflow(
-    workflow_id: str, start_step: int = 1, **options: Any
+    workflow_id: str, start_step: int = 1, **options: Unpack[RewindOptions]
 ) -> Awaitable[WorkflowHandle[Any]]:
     """Async twin of ``rewind_workflow``."""
-    verb = partial(control.rewind, workflow_id, start_step, **options)
-    return _ahandle(_flow("rewindWorkflow", verb))
+    return _ahandle(_flow("rewindWorkflow", _rewinding(workflow_id, start_step, options)))
+
+
+def _rewinding(workflow_id: str, start_step: int, options: RewindOptions) -> Callable[[], str]:
+    plan = Rewind(
+        workflow_id=workflow_id,
+        start_step=start_step,
+        app_version=options.get("application_version"),
+        queue_name=options.get("queue_name") or DEFAULT_QUEUE,
+        partition_key=options.get("queue_partition_key"),
+    )
+    return partial(control.rewind, plan)
 
 
 async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
@@ -190,9 +241,7 @@ def delete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = Fal
     return _now("deleteWorkflow", "adelete_workflows", verb)
 
 
-def adelete_workflows(
-    workflow_ids: Iterable[str], *, delete_children: bool = False
-) -> Awaitable[int]:
+def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> Awaitable[int]:
     """Async twin of ``delete_workflows``."""
     verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
     return adrive(_flow("deleteWorkflow", verb))
@@ -248,7 +297,11 @@ def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
 
 
 def list_workflow_steps(
-    workflow_id: str, *, load_output: bool = True, limit: int | None = None, offset: int | None = None
+    workflow_id: str,
+    *,
+    load_output: bool = True,
+    limit: int | None = None,
+    offset: int | None = None,
 ) -> list[StepInfo]:
     """Return a run's recorded steps in the order of their positions."""
     verb = _steps(workflow_id, load_output, limit, offset)
@@ -256,7 +309,11 @@ def list_workflow_steps(
 
 
 def alist_workflow_steps(
-    workflow_id: str, *, load_output: bool = True, limit: int | None = None, offset: int | None = None
+    workflow_id: str,
+    *,
+    load_output: bool = True,
+    limit: int | None = None,
+    offset: int | None = None,
 ) -> Awaitable[list[StepInfo]]:
     """Async twin of ``list_workflow_steps``."""
     return adrive(_flow("listWorkflowSteps", _steps(workflow_id, load_output, limit, offset)))

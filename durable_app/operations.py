@@ -34,6 +34,7 @@ from durable_app.handles import (
     WorkflowHandle,
     place,
     refuse_in_transaction,
+    status_flow,
 )
 from durable_app.registry import TEMPORARY, registry
 
@@ -55,9 +56,7 @@ def _blocking(verb: str, flow: Flow[T]) -> T:
 # Starting
 
 
-def start_workflow(
-    func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> WorkflowHandle[R]:
+def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
     """Enqueue a run of a workflow (or of a single step) and return its handle.
 
     The run joins the caller's ``transaction.atomic()``: it exists if and only if that commits. In a
@@ -109,13 +108,11 @@ def retrieve_workflow(workflow_id: str, existing_workflow: bool = True) -> Workf
     Raises NonExistentWorkflowError if there is none, unless ``existing_workflow`` is False.
     """
     if existing_workflow:
-        _blocking("retrieve_workflow", WorkflowHandle[Any](workflow_id)._status(*place()))
+        _blocking("retrieve_workflow", status_flow(workflow_id))
     return WorkflowHandle(workflow_id)
 
 
-async def aretrieve_workflow(
-    workflow_id: str, existing_workflow: bool = True
-) -> WorkflowHandle[Any]:
+async def aretrieve_workflow(workflow_id: str, existing_workflow: bool = True) -> WorkflowHandle[Any]:
     """Async twin of ``retrieve_workflow``."""
     if existing_workflow:
         await WorkflowHandle[Any](workflow_id).aget_status()
@@ -179,7 +176,7 @@ def _step_flow(
     scope: Scope, options: StepOptions | dict[str, Any] | None, func: Any, args: Any, kwargs: Any
 ) -> Flow[Any]:
     chosen = options if isinstance(options, StepOptions) else StepOptions(**(options or {}))
-    name = chosen.name or getattr(func, "__qualname__", type(func).__qualname__)
+    name = str(chosen.name or getattr(func, "__qualname__", type(func).__qualname__))
     plan = chosen.plan(name, is_async=iscoroutinefunction(func))
     return step_flow(scope, scope.cursor.next(), plan, func, args, kwargs)
 
@@ -296,9 +293,7 @@ def asend(
 
 def _send_flow(destination: str, message: Any, topic: str | None, key: str | None) -> Flow[None]:
     scope, position = place()
-    return messaging.send(
-        scope, position, destination, checked_key(topic or "", "a topic"), message, key
-    )
+    return messaging.send(scope, position, destination, checked_key(topic or "", "a topic"), message, key)
 
 
 def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:
@@ -309,9 +304,7 @@ def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> A
     return _blocking("recv", _recv_flow("recv", topic, timeout_seconds))
 
 
-def arecv(
-    topic: str | None = None, timeout_seconds: float | timedelta = 60
-) -> Awaitable[Any]:
+def arecv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
     """Async twin of ``recv``."""
     return adrive(_recv_flow("arecv", topic, timeout_seconds))
 
@@ -339,9 +332,7 @@ def _set_event_flow(verb: str, key: str, value: Any) -> Flow[None]:
     return messaging.set_event(scope, position, checked_key(key, "an event's key"), value)
 
 
-def get_event(
-    workflow_id: str, key: str, timeout_seconds: float | timedelta = 60
-) -> Any:
+def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Any:
     """Return the latest value of a run's event, waiting until it is set; None if it was not in time.
 
     The run need not exist yet. Raises OpenTransactionError inside a transaction of the caller's.
@@ -351,9 +342,7 @@ def get_event(
     return _blocking("get_event", _get_event_flow(workflow_id, key, timeout_seconds))
 
 
-def aget_event(
-    workflow_id: str, key: str, timeout_seconds: float | timedelta = 60
-) -> Awaitable[Any]:
+def aget_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
     """Async twin of ``get_event``."""
     return adrive(_get_event_flow(workflow_id, key, timeout_seconds))
 
@@ -379,7 +368,7 @@ def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
     return adrive(messaging.get_all_events(scope, position, workflow_id))
 
 
-def checked_key(key: str, what: str) -> str:
+def checked_key(key: Any, what: str) -> str:
     """Return a key or topic, or raise InvalidOptionError if no database would store it."""
     if not isinstance(key, str) or len(key) > KEY_LENGTH or "\x00" in key:
         raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
@@ -405,5 +394,3 @@ def step_status() -> StepStatus | None:
     """Return the running step and its try; None outside a step."""
     scope = current.get()
     return None if scope is None else scope.step
-
-

@@ -68,7 +68,8 @@ class Definition:
 
 def _family(cls: type) -> Iterator[type]:
     yield cls
-    for child in cls.__subclasses__():
+    children: list[type] = cls.__subclasses__()
+    for child in children:
         yield from _family(child)
 
 
@@ -92,9 +93,7 @@ class Registry:
     def add_step(self, name: str, func: Callable[..., Any], *, is_async: bool) -> None:
         """Register a step, and the temporary workflow that runs it when it is started by itself."""
         self.steps[name] = func
-        self.workflows[TEMPORARY + name] = Definition(
-            name=TEMPORARY + name, func=func, is_async=is_async
-        )
+        self.workflows[TEMPORARY + name] = Definition(name=TEMPORARY + name, func=func, is_async=is_async)
 
     def add_instance(self, class_name: str, config_name: str, instance: object) -> None:
         """Register an object whose methods are workflows.

@@ -16,7 +16,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.apps import apps
@@ -37,6 +37,9 @@ T = TypeVar("T")
 Encoder = Callable[[Any, str, int], Any]
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
 def encode(value: Any, what: str = "value") -> str:
     """Return the JSON text of a value.
 
@@ -44,7 +47,7 @@ def encode(value: Any, what: str = "value") -> str:
     PayloadTooLargeError above the project's limit.
     """
     try:
-        text = json.dumps(_plain(value, "$", 0), separators=(",", ":"), allow_nan=False)
+        text = _ENCODER.encode(_plain(value, "$", 0))
     except SerializationError as error:
         raise SerializationError(f"{what} cannot be stored: {error}") from None
     except ValueError as error:  # an int beyond the interpreter's digit limit
@@ -210,9 +213,9 @@ def _build(name: str, value: Any) -> Any:
         )
     if issubclass(cls, Enum):
         return cls[value]
-    if is_dataclass(cls):
-        return cls(**_rich(value))
-    return cls.model_validate(value)
+    if hasattr(cls, "model_validate"):
+        return cls.model_validate(value)
+    return cls(**_rich(value))
 
 
 # Decoding
@@ -321,7 +324,7 @@ def _rebuild(record: dict[str, Any]) -> Exception | None:
     if cls is None or record.get("args") is None:
         return None
     args = tuple(_rich(record["args"]))
-    error = cast(Exception, cls.__new__(cls, *args))
+    error = cls.__new__(cls, *args)
     error.args = args
     vars(error).update({key: _rich(value) for key, value in record.get("state", {}).items()})
     return error
@@ -333,7 +336,7 @@ def _loaded_class(name: str) -> type[Exception] | None:
     while module_name:
         if found := sys.modules.get(module_name):
             for part in qualname.split("."):
-                found = vars(found).get(part)  # type: ignore[assignment, arg-type]
+                found = vars(found).get(part)
                 if found is None:
                     return None
             return found if isinstance(found, type) and issubclass(found, Exception) else None

@@ -7,6 +7,8 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
+from durable_app.incarnation import forget_callers
+from durable_app.worker.worker import Worker
 from tests.databases import to_url
 
 END_OTHER_SESSIONS = """
@@ -35,3 +37,17 @@ def worker_env(transactional_db: None) -> dict[str, str]:
         "DATABASE_URL": to_url(connections["default"].settings_dict),
         "OTHER_DATABASE_URL": to_url(connections["other"].settings_dict),
     }
+
+
+@pytest.fixture(autouse=True)
+def callers_lease_ends_with_the_test(_django_db_marker: None) -> Iterator[None]:
+    """End the lease of direct calls before the test's tables are emptied: its row goes with them."""
+    yield
+    forget_callers()
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[Worker]:
+    """Run a worker in this process for the length of the test."""
+    with Worker(threads=4) as running:
+        yield running

@@ -34,9 +34,7 @@ def from_url(url: str) -> dict[str, Any]:
     """Turn `sqlite:////path` or `postgres://user:password@host:port/name` into settings."""
     parts = urlsplit(url)
     if parts.scheme not in ENGINES:
-        raise ValueError(
-            f"DATABASE_URL must start with sqlite:// or postgres://, not {parts.scheme!r}."
-        )
+        raise ValueError(f"DATABASE_URL must start with sqlite:// or postgres://, not {parts.scheme!r}.")
     name = unquote(parts.path[1:])
     if parts.scheme == "sqlite":
         return sqlite(name)

@@ -98,9 +98,7 @@ class AsyncGroupCommit:
         self._write([record for record, _ in batch])
         loop.call_soon_threadsafe(self._settle, [future for _, future in batch], loop)
 
-    def _settle(
-        self, futures: list[asyncio.Future[None]], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _settle(self, futures: list[asyncio.Future[None]], loop: asyncio.AbstractEventLoop) -> None:
         for future in futures:
             future.set_result(None)
         loop.call_soon(self._lead, loop)

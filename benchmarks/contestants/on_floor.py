@@ -108,9 +108,7 @@ class Floor:
 class AsyncFloor:
     """The same runs as coroutines; one thread writes for all of them."""
 
-    def __init__(
-        self, journal: Journal, thread: ThreadPoolExecutor, runner: asyncio.Runner
-    ) -> None:
+    def __init__(self, journal: Journal, thread: ThreadPoolExecutor, runner: asyncio.Runner) -> None:
         self._commit = AsyncGroupCommit(journal.write, thread).commit
         self._runner = runner
 

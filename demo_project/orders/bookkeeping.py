@@ -14,9 +14,7 @@ HEAVIEST_PARCEL_KG = Decimal(30)
 @transaction
 def reserve_stock(product_sku: str, quantity: int) -> None:
     """Take the items off the shelf, unless there are too few."""
-    taken = Product.objects.filter(sku=product_sku, stock__gte=quantity).update(
-        stock=F("stock") - quantity
-    )
+    taken = Product.objects.filter(sku=product_sku, stock__gte=quantity).update(stock=F("stock") - quantity)
     if not taken:
         raise OutOfStock("Sorry, somebody else was faster: there is not enough left.")
 

@@ -24,9 +24,7 @@ class Product(models.Model):
     class Meta:
         ordering = ["price"]
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(stock__gte=0), name="orders_stock_not_negative"
-            )
+            models.CheckConstraint(condition=models.Q(stock__gte=0), name="orders_stock_not_negative")
         ]
 
     def __str__(self) -> str:
@@ -57,9 +55,7 @@ class Order(models.Model):
     product = models.ForeignKey(Product, models.PROTECT, related_name="orders")
     quantity = models.PositiveIntegerField()
     unit_price = models.DecimalField(max_digits=8, decimal_places=2)
-    status = models.CharField(
-        max_length=20, choices=Status.choices, default=Status.AWAITING_PAYMENT
-    )
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.AWAITING_PAYMENT)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

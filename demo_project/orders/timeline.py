@@ -29,9 +29,7 @@ SETBACKS = {
 }
 
 
-FINISHED = frozenset(
-    {Status.SUCCESS, Status.ERROR, Status.CANCELLED, Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED}
-)
+FINISHED = frozenset({Status.SUCCESS, Status.ERROR, Status.CANCELLED, Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,9 +43,7 @@ def checkout_page(request: HttpRequest, sku: str) -> HttpResponse:
     return render(request, "orders/checkout.html", context)
 
 
-def _place_order(
-    request: HttpRequest, product: Product, form: CheckoutForm
-) -> HttpResponseRedirect:
+def _place_order(request: HttpRequest, product: Product, form: CheckoutForm) -> HttpResponseRedirect:
     """Start the workflow, once a number: it exists if and only if the transaction commits."""
     number, quantity = form.cleaned_data["order_number"], form.cleaned_data["quantity"]
     with transaction.atomic(), SetWorkflowID(workflow_id_for(number)):

@@ -13,9 +13,7 @@ def main() -> None:
         prog="payment_provider", description="A payment provider that fails on purpose."
     )
     parser.add_argument("--port", type=int, default=8001, help="0 takes any free port")
-    parser.add_argument(
-        "--ledger", type=Path, default=Path("var/ledger.jsonl"), help="the file of its books"
-    )
+    parser.add_argument("--ledger", type=Path, default=Path("var/ledger.jsonl"), help="the file of its books")
     options = parser.parse_args()
     with (
         PaymentProvider(options.port, options.ledger) as provider,

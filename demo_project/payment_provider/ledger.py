@@ -80,9 +80,7 @@ class Ledger:
             status=status,
         )
 
-    def _book(
-        self, key: str, *, payment_id: str, reference: str, amount_cents: int, status: str
-    ) -> Entry:
+    def _book(self, key: str, *, payment_id: str, reference: str, amount_cents: int, status: str) -> Entry:
         entry = Entry(
             payment_id=payment_id,
             reference=reference,

@@ -97,9 +97,7 @@ class Handler(BaseHTTPRequestHandler):
     ) -> int:
         try:
             if outage is Outage.UNAVAILABLE:
-                raise Refusal(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded, try again (failing on purpose)."
-                )
+                raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded, try again (failing on purpose).")
             entry = self._book(operation, payment_id, key, body)
         except Refusal as refusal:
             return self._refuse(refusal)
@@ -162,7 +160,5 @@ def _within_limit(body: dict[str, Any]) -> int:
     if amount_cents <= 0:
         raise ValueError("amount_cents must be positive")
     if amount_cents > LIMIT_CENTS:
-        raise Refusal(
-            HTTPStatus.PAYMENT_REQUIRED, "Your bank declined the payment: it is above €1,000."
-        )
+        raise Refusal(HTTPStatus.PAYMENT_REQUIRED, "Your bank declined the payment: it is above €1,000.")
     return amount_cents

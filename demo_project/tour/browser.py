@@ -63,9 +63,7 @@ class Page:
 
     def link(self, text: str) -> str | None:
         """Return where the first link with this text leads."""
-        return next(
-            (urljoin(self.url, href) for words, href in self.says.links if text in words), None
-        )
+        return next((urljoin(self.url, href) for words, href in self.says.links if text in words), None)
 
 
 class Browser:

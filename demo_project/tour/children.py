@@ -83,9 +83,7 @@ class Children:
 
     def bury(self, prefix: str) -> list[Child]:
         """Forget the dead children of this name; return them."""
-        dead = [
-            child for child in self._started if child.name.startswith(prefix) and not child.is_alive
-        ]
+        dead = [child for child in self._started if child.name.startswith(prefix) and not child.is_alive]
         self._started = [child for child in self._started if child not in dead]
         return dead
 

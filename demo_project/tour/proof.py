@@ -67,8 +67,7 @@ def _payment_fact(purchase: Purchase) -> Fact:
     return Fact(
         text="There is one payment, and it is charged",
         holds=[payment.status for payment in payments] == [Payment.Status.CHARGED],
-        found=", ".join(f"{payment.provider_id} {payment.status}" for payment in payments)
-        or "none",
+        found=", ".join(f"{payment.provider_id} {payment.status}" for payment in payments) or "none",
     )
 
 
@@ -93,9 +92,7 @@ def ask_provider(provider_url: str, order_number: str) -> dict[str, Any]:
 
 
 def _milestones_fact(purchase: Purchase) -> Fact:
-    kinds = list(
-        Milestone.objects.filter(order__number=purchase.order_number).values_list("kind", flat=True)
-    )
+    kinds = list(Milestone.objects.filter(order__number=purchase.order_number).values_list("kind", flat=True))
     return Fact(
         text="Every milestone was reached once, in order",
         holds=kinds == [kind.value for kind in JOURNEY],

@@ -40,9 +40,7 @@ class Terminal:
     def progress(self, text: str, percent: int, note: str = "") -> None:
         """Show how far something is."""
         if self._is_live:
-            self._overwrite(
-                f"  {self._style('live', self._spinner())} {self._bar(percent)} {text}", note
-            )
+            self._overwrite(f"  {self._style('live', self._spinner())} {self._bar(percent)} {text}", note)
         elif (shown := f"  . {percent:3d} %  {text}  {note}".rstrip()) != self._last_progress:
             self._last_progress = shown
             self._line(shown)
@@ -55,9 +53,7 @@ class Terminal:
         self._write(f"{erase}{text}\n")
 
     def _overwrite(self, text: str, note: str) -> None:
-        self._write(
-            f"\r\x1b[2K\x1b[?7l{text}  {self._style('quiet', note)}\x1b[?7h"
-        )  # no line wrap
+        self._write(f"\r\x1b[2K\x1b[?7l{text}  {self._style('quiet', note)}\x1b[?7h")  # no line wrap
 
     def _bar(self, percent: int) -> str:
         full, empty = ("#", "-") if self._is_plain_ascii else ("█", "░")

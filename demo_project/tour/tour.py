@@ -95,9 +95,7 @@ class Tour:
         """Walk from the shop's front page to a placed order, as a customer does."""
         self.terminal.title("Placing an order", f"{QUANTITY} × {product.name}, through the site")
         shop = self.browser.open("/")
-        checkout = self.browser.submit(
-            self.browser.follow(shop, product.name), quantity=str(QUANTITY)
-        )
+        checkout = self.browser.submit(self.browser.follow(shop, product.name), quantity=str(QUANTITY))
         page = self.browser.submit(checkout)
         if "/orders/" not in page.url:
             raise DemoFailed(f"The site did not take the order: it stayed at {page.url}.")
@@ -148,23 +146,17 @@ class Tour:
             )
         child.kill()
         self.children.bury(child.name)
-        self.terminal.bad(
-            f"kill -9 {victim.worker}", f"pid {victim.pid}, in the middle of {DISPATCH}"
-        )
+        self.terminal.bad(f"kill -9 {victim.worker}", f"pid {victim.pid}, in the middle of {DISPATCH}")
         return steps_of(watch.order_number)
 
     def wait_for_recovery(self, page: Page, watch: Watch, victim: Claim, crashed_at: float) -> None:
         """Wait until another worker has taken over, and then until the order has arrived."""
-        self.follow(
-            page, watch, lambda now: _successor(watch, victim) is not None or now.says.finished
-        )
+        self.follow(page, watch, lambda now: _successor(watch, victim) is not None or now.says.finished)
         successor = _successor(watch, victim)
         if successor is None:
             raise DemoFailed("The order was finished, but nobody saw a worker take it over.")
         seconds = time.monotonic() - crashed_at
-        self.terminal.done(
-            f"{successor.worker} has taken over after {seconds:.1f} s", f"pid {successor.pid}"
-        )
+        self.terminal.done(f"{successor.worker} has taken over after {seconds:.1f} s", f"pid {successor.pid}")
         last = self.follow(page, watch, lambda now: now.says.finished)
         if last.says.percent < 100:
             raise DemoFailed(f"The order did not arrive. Its page says: {last.says.headline}")

@@ -76,9 +76,7 @@ def call_child(
         child_id = found.child_workflow_id or ""
     else:
         parent = Parent(scope=scope, step_id=at.step_id)
-        new = running_here(
-            new_run(invocation.target, *given, child_of=parent), invocation.lease.id
-        )
+        new = running_here(new_run(invocation.target, *given, child_of=parent), invocation.lease.id)
         child_id = new.workflow_id
         run = yield from _launched(scope, at, new)
         if run is not None:
@@ -93,9 +91,7 @@ def call_child(
 def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]:
     """Insert the child and the parent's step together; record the engine's refusal as the step."""
     scope.cursor.check_may_start()
-    step = checkpoint(
-        scope.execution, position, new.name, output="null", child=new.workflow_id
-    )
+    step = checkpoint(scope.execution, position, new.name, output="null", child=new.workflow_id)
     try:
         run: int | None = yield Call(runs.launch_child, new, step, scope.execution.workflow_id)
         if run is None:
@@ -130,5 +126,3 @@ def _value(finished: Finished) -> Flow[Any]:
     if finished.error is not None:
         raise finished.error
     return (yield from decoded(finished.output))
-
-

@@ -1,6 +1,6 @@
 """Replay or record: the one place that knows "recorded means do not run" and sees changed code."""
 
-import sys
+import inspect
 from datetime import datetime
 from typing import Any
 
@@ -62,12 +62,12 @@ def _unexpected(
 
 def _users_line() -> str:
     """Return file and line of the nearest caller outside this package."""
-    frame = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if not module.startswith(("durable_app.", "asyncio", "asgiref", "concurrent")):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return ""
 
 
@@ -87,7 +87,7 @@ def decoded(text: str | None) -> Flow[Any]:
     return serialization.decode(text)
 
 
-def checkpoint(
+def checkpoint(  # noqa: PLR0913  (the columns of one record, by keyword)
     execution: Execution,
     position: Position,
     name: str,

@@ -26,7 +26,7 @@ class Execution:
     wait keeps its thread; None for a run that belongs to its caller's thread and never parks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the facts of one claim, by keyword)
         self,
         *,
         run: int,

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -67,7 +66,7 @@ def _called(
         check_all_replayed(execution)
         name = execution.name
         return Finished(output=serialization.encode(value, f"the result of workflow {name!r}"))
-    except Exception as error:  # the workflow's own failure, unless the execution was ended
+    except Exception as error:  # noqa: BLE001  (the workflow's own, unless the execution was ended)
         _raise_if_ended(execution)
         return Finished(error=error)
 
@@ -81,14 +80,12 @@ def _in_scope(execution: Execution, func: Callable[..., Any]) -> Callable[..., A
     scope = Scope(cursor=Cursor(execution))
     if iscoroutinefunction(func):
 
-        @wraps(func)
         async def abody(*args: Any, **kwargs: Any) -> Any:
             with entered(scope):
                 return await func(*args, **kwargs)
 
         return abody
 
-    @wraps(func)
     def body(*args: Any, **kwargs: Any) -> Any:
         with entered(scope):
             return func(*args, **kwargs)
@@ -147,9 +144,7 @@ def _tidied(execution: Execution) -> Flow[None]:
             logger.debug("Receipts kept using=%s error=%s", using, error)
 
 
-def execute_claimed(
-    execution: Execution, func: Callable[..., Any], inputs: str
-) -> Flow[None]:
+def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str) -> Flow[None]:
     """Execute a claimed run for a worker: nothing that it does may harm the worker."""
     try:
         try:
@@ -166,17 +161,13 @@ def execute_claimed(
     except WorkflowCancelled:
         _tell(execution, "CANCELLED", None)
     except OwnershipLost:
-        signals.workflow_lost.send(
-            sender=None, workflow_id=execution.workflow_id, name=execution.name
-        )
+        signals.workflow_lost.send(sender=None, workflow_id=execution.workflow_id, name=execution.name)
 
 
 def _blocked(execution: Execution, error: UnexpectedStepError) -> Flow[None]:
     """Put the run aside until new code starts: a bad deploy must not turn orders into errors."""
     try:
-        yield Call(
-            waits.block, execution.run, execution.attempt, execution.workflow_id, str(error)
-        )
+        yield Call(waits.block, execution.run, execution.attempt, execution.workflow_id, str(error))
     except ControlFlow:
         return
     signals.workflow_blocked.send(

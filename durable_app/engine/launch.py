@@ -40,7 +40,7 @@ def new_id() -> str:
     return str(UUID(int=value))
 
 
-def checked_id(workflow_id: str) -> str:
+def checked_id(workflow_id: Any) -> str:
     """Return the id, or raise InvalidWorkflowIDError if it is empty, too long or not plain text."""
     if not isinstance(workflow_id, str) or not workflow_id.strip():
         raise InvalidWorkflowIDError(f"A workflow ID must be a non-empty text, not {workflow_id!r}.")
@@ -72,7 +72,11 @@ def refuse_in_step(what: str) -> None:
 
 
 def new_run(
-    target: Target, args: tuple[Any, ...], kwargs: dict[str, Any], *, child_of: "Parent | None" = None
+    target: Target,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    child_of: "Parent | None" = None,
 ) -> NewRun:
     """Return the row that a call of a workflow makes, as the surrounding blocks want it.
 
@@ -127,9 +131,7 @@ def _take_id(around: Ambient, child_of: Parent | None) -> str:
     return checked_id(f"{child_of.scope.execution.workflow_id}-{child_of.step_id}")
 
 
-def _time_limit(
-    around: Ambient, child_of: Parent | None
-) -> tuple[timedelta | None, datetime | None]:
+def _time_limit(around: Ambient, child_of: Parent | None) -> tuple[timedelta | None, datetime | None]:
     """Return timeout and deadline: the block's own, else the parent's deadline."""
     if around.timeout is not None:
         return around.timeout.span, None

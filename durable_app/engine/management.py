@@ -21,7 +21,7 @@ def as_step(scope: Scope, position: Position, name: str, verb: Callable[[], Any]
     try:
         value = yield Call(verb)
         text: str | None = serialization.encode(value, f"the result of {name}")
-    except Exception as failure:  # recorded, and raised again below
+    except Exception as failure:  # noqa: BLE001  (recorded, and raised again below)
         text, error = None, failure
     step = checkpoint(
         scope.execution,

@@ -39,9 +39,7 @@ def send(
         yield from outcome(found)
         return
     step = checkpoint(scope.execution, position, SEND, output="null")
-    yield from _recorded(
-        scope, step, partial(deliver, step=step, sender=scope.execution.workflow_id)
-    )
+    yield from _recorded(scope, step, partial(deliver, step=step, sender=scope.execution.workflow_id))
 
 
 def _recorded(scope: Scope, step: Any, write: Any) -> Flow[Any]:
@@ -89,9 +87,7 @@ def _consume(scope: Scope, at: Position, topic: str, *, last_chance: bool) -> Fl
     execution = scope.execution
     scope.cursor.check()
     step = checkpoint(execution, at, RECV, output="null")
-    consume = partial(
-        messages.consume, step, execution.workflow_id, topic, last_chance=last_chance
-    )
+    consume = partial(messages.consume, step, execution.workflow_id, topic, last_chance=last_chance)
     text: str | None = yield from _recorded(scope, step, consume)
     return text
 
@@ -160,9 +156,7 @@ def get_event(
     return (yield from decoded(text))
 
 
-def get_all_events(
-    scope: Scope | None, position: Position | None, workflow_id: str
-) -> Flow[dict[str, Any]]:
+def get_all_events(scope: Scope | None, position: Position | None, workflow_id: str) -> Flow[dict[str, Any]]:
     """Return the latest value of every key."""
     if scope is None or position is None:
         found = yield Call(messages.all_events, workflow_id)
@@ -170,9 +164,7 @@ def get_all_events(
     recorded = replayed(scope.cursor, position, GET_EVENTS)
     if recorded is None:
         texts = yield Call(messages.all_events, workflow_id)
-        step = checkpoint(
-            scope.execution, position, GET_EVENTS, output=serialization.encode(texts)
-        )
+        step = checkpoint(scope.execution, position, GET_EVENTS, output=serialization.encode(texts))
         yield from record(scope.cursor, step)
     else:
         texts = yield from outcome(recorded)

@@ -21,6 +21,7 @@ from durable_app.store.waits import News
 GET_RESULT = "durable.getResult"
 WAIT_FIRST = "durable.waitFirst"
 
+
 def await_outside(workflow_id: str, timeout: float | None, longest: float) -> Flow[Any]:
     """Wait for a run's outcome without recording anything.
 
@@ -48,7 +49,7 @@ def await_inside(scope: Scope, position: Position, workflow_id: str) -> Flow[Any
         )
         text = ended.output
         value = yield from value_of(ended)
-    except Exception as failure:  # recorded, and raised again below
+    except Exception as failure:  # noqa: BLE001  (recorded, and raised again below)
         error = failure
     step = checkpoint(
         scope.execution,

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
-from inspect import isawaitable, iscoroutinefunction
+from inspect import iscoroutinefunction
 from typing import Any
 
 from durable_app import clock, serialization, signals
@@ -121,13 +120,7 @@ def _may_retry(plan: StepPlan, errors: list[Exception]) -> Flow[bool]:
         return False
     if plan.retry.should_retry is None:
         return True
-    answer = plan.retry.should_retry(errors[-1])
-    if isawaitable(answer):
-
-        async def wait() -> bool:
-            return await answer
-
-        answer = yield UserCode(wait)
+    answer = yield UserCode(plan.retry.should_retry, errors[-1])
     return bool(answer)
 
 
@@ -158,7 +151,6 @@ def _body(
     if iscoroutinefunction(func):
         return _coroutine_body(inner, plan, func)
 
-    @wraps(func)
     def body(*args: Any, **kwargs: Any) -> Any:
         token = current.set(inner)
         try:
@@ -169,10 +161,7 @@ def _body(
     return body
 
 
-def _coroutine_body(
-    scope: Scope, plan: StepPlan, func: Callable[..., Any]
-) -> Callable[..., Any]:
-    @wraps(func)
+def _coroutine_body(scope: Scope, plan: StepPlan, func: Callable[..., Any]) -> Callable[..., Any]:
     async def body(*args: Any, **kwargs: Any) -> Any:
         token = current.set(scope)
         try:

@@ -39,7 +39,7 @@ class BranchSuspended(Suspended):
         self.wake_at = wake_at
 
 
-def seconds_of(span: float | timedelta, what: str) -> float:
+def seconds_of(span: Any, what: str) -> float:
     """Return a span in seconds; raises InvalidOptionError for one that is not a finite number."""
     seconds = span.total_seconds() if isinstance(span, timedelta) else span
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds):
@@ -162,9 +162,7 @@ def park(cursor: Cursor, news: tuple[News, ...], until: datetime | None) -> Flow
     raise suspended
 
 
-def look_until(
-    look: Callable[[], Any], news: News, timeout: float | None, longest: float = 1.0
-) -> Flow[Any]:
+def look_until(look: Callable[[], Any], news: News, timeout: float | None, longest: float = 1.0) -> Flow[Any]:
     """Return the first answer of ``look`` that is not None; None after ``timeout`` seconds."""
     began = clock.boot_seconds()
     while True:

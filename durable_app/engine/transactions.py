@@ -77,7 +77,7 @@ def _committed(
     pause = FIRST_PAUSE
     while True:
         try:
-            text = yield UserCode(attempt.run, func, args, kwargs)
+            text: str = yield UserCode(attempt.run, func, args, kwargs)
             break
         except (OperationalError, InterfaceError) as error:
             if not database.is_transient(error) or database.joins_caller(attempt.plan.using):
@@ -93,9 +93,7 @@ def _committed(
 class _Attempt:
     """One transactional step of one execution; ``run`` may be repeated."""
 
-    def __init__(
-        self, scope: Scope, position: Position, plan: TransactionPlan, started_at: datetime
-    ) -> None:
+    def __init__(self, scope: Scope, position: Position, plan: TransactionPlan, started_at: datetime) -> None:
         self.scope = scope
         self.position = position
         self.plan = plan

@@ -29,9 +29,7 @@ class Message(models.Model):
                 name="durable_message_once",
             )
         ]
-        indexes = [
-            models.Index(fields=["destination", "topic", "id"], name="durable_message_inbox")
-        ]
+        indexes = [models.Index(fields=["destination", "topic", "id"], name="durable_message_inbox")]
 
     def __str__(self) -> str:
         return f"{self.topic or 'message'} {self.id}"
@@ -58,7 +56,11 @@ class EventHistory(models.Model):
 
     pk = models.CompositePrimaryKey("workflow_id", "key", "position", "branch")
     workflow = models.ForeignKey(
-        Workflow, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="event_history"
+        Workflow,
+        models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="event_history",
     )
     key = models.CharField(max_length=ID_LENGTH)
     position = models.PositiveIntegerField()
@@ -76,7 +78,11 @@ class StreamEntry(models.Model):
 
     pk = models.CompositePrimaryKey("workflow_id", "key", "offset")
     workflow = models.ForeignKey(
-        Workflow, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="stream_entries"
+        Workflow,
+        models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="stream_entries",
     )
     key = models.CharField(max_length=ID_LENGTH)
     offset = models.PositiveIntegerField()

@@ -207,9 +207,7 @@ class Wait(models.Model):
 
     pk = models.CompositePrimaryKey("key", "workflow_id")
     key = models.TextField()
-    workflow = models.ForeignKey(
-        Workflow, models.DO_NOTHING, db_constraint=False, related_name="waits"
-    )
+    workflow = models.ForeignKey(Workflow, models.DO_NOTHING, db_constraint=False, related_name="waits")
 
     def __str__(self) -> str:
         return self.key

@@ -46,7 +46,7 @@ def alias() -> str:
 
 def connection(using: str | None = None) -> BaseDatabaseWrapper:
     """Return this thread's Django connection to the engine's (or the named) database."""
-    return connections[using or alias()]  # type: ignore[return-value]
+    return connections[using or alias()]
 
 
 def is_postgres(using: str | None = None) -> bool:
@@ -103,7 +103,7 @@ def transact(using: str | None = None) -> Iterator[BaseDatabaseWrapper]:
         if outermost and found.vendor == "sqlite":
             with found.cursor() as cursor:
                 cursor.execute("UPDATE durable_app_worker SET name = name WHERE 0")
-        yield found  # type: ignore[misc]
+        yield found
 
 
 def retried(function: Callable[P, R]) -> Callable[P, R]:
@@ -191,7 +191,7 @@ def committer() -> Committer:
 
 
 def _current() -> _Process:
-    global _process  # noqa: PLW0603  (one connection a process is the point)
+    global _process
     key = (os.getpid(), alias(), _database_name())
     found = _process
     if found is not None and found.key == key:
@@ -263,7 +263,7 @@ def _commit_here(record: Record) -> Any:
 
 def close() -> None:
     """Close what this process holds open (tests, and a worker's end)."""
-    global _process  # noqa: PLW0603
+    global _process
     with _opening:
         found, _process = _process, None
     if found is not None:
@@ -321,7 +321,6 @@ def synchronize_clock() -> None:
             clock.synchronize(cursor.fetchone()[0])
     else:
         clock.synchronize(datetime.now(UTC))
-
 
 
 def close_finished_connections() -> None:

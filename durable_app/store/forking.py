@@ -45,7 +45,7 @@ _COPIED = (
 
 @database.retried
 def fork(plan: Fork) -> bool:
-    """Copy a run and its steps below ``start_step``; False if the new id exists already.
+    """Copy a run and its steps below ``start_step``; False if the new id is another run's.
 
     Raises NonExistentWorkflowError if the original does not exist.
     """
@@ -54,8 +54,9 @@ def fork(plan: Fork) -> bool:
         original = _rows().filter(workflow_id=plan.workflow_id).first()
         if original is None:
             raise NonExistentWorkflowError(plan.workflow_id)
-        if _rows().filter(workflow_id=plan.new_workflow_id).exists():
-            return False
+        taken = _rows().filter(workflow_id=plan.new_workflow_id)
+        for forked_from in taken.values_list("forked_from", flat=True):
+            return bool(forked_from == plan.workflow_id)
         copy = Workflow(
             workflow_id=plan.new_workflow_id,
             forked_from=original.workflow_id,

@@ -57,9 +57,7 @@ def _lock_destination(workflow_id: str) -> int:
 
 
 def _insert_message(run: int, topic: str, text: str, key: str | None) -> None:
-    message = Message(
-        destination_id=run, topic=topic, value=text, idempotency_key=key, sent_at=clock.now()
-    )
+    message = Message(destination_id=run, topic=topic, value=text, idempotency_key=key, sent_at=clock.now())
     if key is None:
         message.save(using=database.alias(), force_insert=True)
     else:
@@ -100,9 +98,7 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
 
 
 @database.retried
-def set_event(
-    run: int, attempt: int, workflow_id: str, key: str, text: str, step: Checkpoint | None
-) -> None:
+def set_event(run: int, attempt: int, workflow_id: str, key: str, text: str, step: Checkpoint | None) -> None:
     """Publish a key's value; with ``step`` also its history and the checkpoint, all at once."""
     now = clock.now()
     with database.transact():
@@ -135,7 +131,8 @@ def _append_history(run: int, key: str, text: str, position: Position) -> None:
 @database.retried
 def get_event(workflow_id: str, key: str) -> str | None:
     """Return the text of a key's latest value, None if it was never set."""
-    return _events(workflow_id).filter(key=key).values_list("value", flat=True).first()
+    text: str | None = _events(workflow_id).filter(key=key).values_list("value", flat=True).first()
+    return text
 
 
 @database.retried

@@ -6,6 +6,7 @@ read its history in a third of all races. ``SKIP LOCKED`` lets a run whose row i
 tried again alone, so that it never stalls its neighbours.
 """
 
+import functools
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,38 +42,66 @@ RETURNING id, workflow_id
 """  # noqa: S608  (names from the table above)
 
 _OWNED = """
+given AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS given({columns})),
 owned AS (
     SELECT id, attempt FROM durable_app_workflow
-    WHERE id = ANY(%s) AND status = 'PENDING' {condition}
+    WHERE id IN (SELECT run FROM given) AND status = 'PENDING' {condition}
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 )
 """
 
+_STEP_COLUMNS = """run bigint, attempt int, position int, branch text, name text, output text, error text,
+    serialization text, child_workflow_id text, started_at timestamptz, finished_at timestamptz, tries int"""
+
+_STEP_NAMES = """workflow_id, position, branch, name, output, error, serialization, child_workflow_id,
+    started_at, finished_at, tries, attempt"""
+
 INSERT_CHECKPOINTS = f"""
-WITH {_OWNED.format(condition="")}
-INSERT INTO durable_app_step (workflow_id, position, branch, name, output, error, serialization,
-                              child_workflow_id, started_at, finished_at, tries, attempt)
-SELECT run, position, branch, name, output, error, serialization,
-       child_workflow_id, started_at, finished_at, tries, given.attempt
-FROM json_to_recordset(%s::json) AS given(
-    run bigint, attempt int, position int, branch text, name text, output text, error text,
-    serialization text, child_workflow_id text, started_at timestamptz, finished_at timestamptz,
-    tries int)
-JOIN owned ON owned.id = given.run AND owned.attempt = given.attempt
+WITH {_OWNED.format(columns=_STEP_COLUMNS, condition="")}
+INSERT INTO durable_app_step ({_STEP_NAMES})
+SELECT run, position, branch, name, output, error, serialization, child_workflow_id,
+    started_at, finished_at, tries, given.attempt
+FROM given JOIN owned ON owned.id = given.run AND owned.attempt = given.attempt
 ON CONFLICT DO NOTHING
 RETURNING workflow_id, position, branch
 """  # noqa: S608
 
+_OUTCOME_COLUMNS = "run bigint, attempt int, status text, output text, error text, at timestamptz"
+
 UPDATE_OUTCOMES = f"""
-WITH {_OWNED.format(condition="AND NOT awaited")}
+WITH {_OWNED.format(columns=_OUTCOME_COLUMNS, condition="AND NOT awaited")}
 UPDATE durable_app_workflow AS run
 SET status = given.status, output = given.output, error = given.error, finished_at = given.at,
     updated_at = given.at, deduplication_id = NULL, waiting_for = ''
-FROM json_to_recordset(%s::json) AS given(
-    run bigint, attempt int, status text, output text, error text, at timestamptz)
-JOIN owned ON owned.id = given.run AND owned.attempt = given.attempt
+FROM given JOIN owned ON owned.id = given.run AND owned.attempt = given.attempt
 WHERE run.id = owned.id
 RETURNING run.id
+"""  # noqa: S608
+
+# The same for one record, with a parameter a column: half the work for both sides.
+
+_OWN = """
+own AS (
+    SELECT id FROM durable_app_workflow
+    WHERE id = %s AND attempt = %s AND status = 'PENDING' {condition}
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+"""
+
+INSERT_CHECKPOINT = f"""
+WITH {_OWN.format(condition="")}
+INSERT INTO durable_app_step ({_STEP_NAMES})
+SELECT id, %s::int, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text,
+    %s::timestamptz, %s::timestamptz, %s::int, %s::int
+FROM own ON CONFLICT DO NOTHING
+"""  # noqa: S608
+
+UPDATE_OUTCOME = f"""
+WITH {_OWN.format(condition="AND NOT awaited")}
+UPDATE durable_app_workflow AS run
+SET status = %s, output = %s, error = %s, finished_at = %s, updated_at = %s,
+    deduplication_id = NULL, waiting_for = ''
+FROM own WHERE run.id = own.id
 """  # noqa: S608
 
 READ_STATE = """
@@ -87,7 +116,8 @@ WHERE run.id = %s
 class PostgresWriter:
     """Writes batches on a connection of its own, built from the alias's parameters.
 
-    ``pooled`` says that a transaction pooler stands between: no prepared statements then.
+    ``pooled`` says that a transaction pooler stands between: no prepared statements then, and no session
+    settings.
     """
 
     def __init__(self, params: dict[str, Any], *, pooled: bool) -> None:
@@ -96,21 +126,25 @@ class PostgresWriter:
             "tcp_user_timeout": 15_000,
             **params,
             "autocommit": True,
-            "prepare_threshold": None if pooled else 2,
+            "prepare_threshold": None if pooled else 1,
         }
         for name in ("cursor_factory", "context"):  # Django's, made for its own cursors
             self._params.pop(name, None)
+        self._pooled = pooled
         self._connection: psycopg.Connection[Any] | None = None
+        self._cursor: psycopg.Cursor[Any] | None = None
 
     def write(self, records: list[Record]) -> list[Any]:
         """Write all records in one commit and return an answer for each."""
-        connection = self._open()
+        cursor = self._open()
         if clock.is_stale():
-            self._synchronize(connection)
+            self._synchronize(cursor)
+        if len(records) == 1:
+            return [self._write_one(cursor, records[0])]
         if len({type(record) for record in records}) == 1:
-            return self._write_kind(connection, records)
-        with connection.transaction():
-            return self.write_within(connection, records)
+            return self._write_kind(cursor, records)
+        with cursor.connection.transaction():
+            return self.write_within(cursor, records)
 
     def write_within(self, connection: Any, records: list[Record]) -> list[Any]:
         """Write all records on a connection whose transaction is the caller's."""
@@ -126,19 +160,33 @@ class PostgresWriter:
 
     def close(self) -> None:
         """Close the connection; the next write opens another."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
 
-    def _open(self) -> "psycopg.Connection[Any]":
-        if self._connection is None or self._connection.closed:
+    def _open(self) -> "psycopg.Cursor[Any]":
+        if self._connection is None or self._cursor is None or self._connection.closed:
             self._connection = psycopg.connect(**self._params)
-        return self._connection
+            self._cursor = self._connection.cursor()
+            if not self._pooled:
+                # A plan prepared on a young table is a sequential scan, and it is kept: at 25,000 runs a
+                # batch of 32 took 10.7 ms instead of 0.5.
+                self._cursor.execute("SET enable_seqscan = off")
+        return self._cursor
 
-    def _synchronize(self, connection: "psycopg.Connection[Any]") -> None:
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
+    def _synchronize(self, cursor: "psycopg.Cursor[Any]") -> None:
+        row = cursor.execute("SELECT clock_timestamp()").fetchone()
         if row is not None:
             clock.synchronize(row[0])
+
+    def _write_one(self, cursor: Any, record: Record) -> Any:
+        match record:
+            case NewRun():
+                return _insert_run(cursor, record)
+            case Checkpoint():
+                return self._insert_checkpoint(cursor, record)
+            case Outcome():
+                return self._update_outcome(cursor, record)
 
     def _write_kind(self, connection: Any, records: list[Any]) -> list[Any]:
         match records[0]:
@@ -149,10 +197,42 @@ class PostgresWriter:
             case _:
                 return self._update_outcomes(connection, records)
 
+    def _insert_checkpoint(self, cursor: Any, record: Checkpoint) -> Verdict:
+        values = (
+            record.run,
+            record.attempt,
+            *record.position,
+            record.name,
+            record.output,
+            record.error,
+            record.serialization,
+            record.child_workflow_id,
+            record.started_at,
+            record.finished_at,
+            record.tries,
+            record.attempt,
+        )
+        if cursor.execute(INSERT_CHECKPOINT, values).rowcount == 1:
+            return Verdict.WRITTEN
+        return self._judge(cursor, record, record.position)
+
+    def _update_outcome(self, cursor: Any, record: Outcome) -> Verdict:
+        values = (
+            record.run,
+            record.attempt,
+            record.status,
+            record.output,
+            record.error,
+            record.at,
+            record.at,
+        )
+        if cursor.execute(UPDATE_OUTCOME, values).rowcount == 1:
+            return Verdict.WRITTEN
+        return self._judge(cursor, record, None)
+
     def _insert_checkpoints(self, connection: Any, records: list[Checkpoint]) -> list[Verdict]:
-        given = json.dumps([_step_row(record) for record in records], default=_text)
-        rows = connection.execute(INSERT_CHECKPOINTS, ([r.run for r in records], given)).fetchall()
-        written = set(rows)
+        given = _ENCODER.encode([_step_row(record) for record in records])
+        written = set(connection.execute(INSERT_CHECKPOINTS, (given,)).fetchall())
         return [
             Verdict.WRITTEN
             if (record.run, *record.position) in written
@@ -161,9 +241,8 @@ class PostgresWriter:
         ]
 
     def _update_outcomes(self, connection: Any, records: list[Outcome]) -> list[Verdict]:
-        given = json.dumps([_outcome_row(record) for record in records], default=_text)
-        rows = connection.execute(UPDATE_OUTCOMES, ([r.run for r in records], given)).fetchall()
-        written = {row[0] for row in rows}
+        given = _ENCODER.encode([_outcome_row(record) for record in records])
+        written = {row[0] for row in connection.execute(UPDATE_OUTCOMES, (given,)).fetchall()}
         return [
             Verdict.WRITTEN if record.run in written else self._judge(connection, record, None)
             for record in records
@@ -175,12 +254,31 @@ class PostgresWriter:
         return judge(record, state)
 
 
+@functools.cache
+def _insert_statement(names: tuple[str, ...]) -> str:
+    """Return the INSERT of one run that has these columns; few different ones occur."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(f"%s::{_RUN_COLUMNS[name]}" for name in names)
+    return f"""
+        INSERT INTO durable_app_workflow ({columns}, updated_at) VALUES ({values}, %s)
+        ON CONFLICT (workflow_id) DO NOTHING RETURNING id
+    """  # noqa: S608
+
+
+def _insert_run(cursor: Any, record: NewRun) -> Created:
+    row = {name: getattr(record, name) for name in _RUN_COLUMNS}
+    row = {name: value for name, value in row.items() if value is not None}
+    values = (*row.values(), record.created_at)
+    found = cursor.execute(_insert_statement(tuple(row)), values).fetchone()
+    return Created(run=found[0] if found else None)
+
+
 def insert_runs(connection: Any, records: list[NewRun]) -> list[Created]:
     """Insert runs; an id that exists already answers with no row.
 
     ``connection`` is anything with psycopg's ``execute``: the engine's, or a cursor of the caller's.
     """
-    given = json.dumps([run_row(record) for record in records], default=_text)
+    given = _ENCODER.encode([run_row(record) for record in records])
     rows = connection.execute(INSERT_RUNS, (given,)).fetchall()
     keys = {workflow_id: run for run, workflow_id in rows}
     return [Created(run=keys.pop(record.workflow_id, None)) for record in records]
@@ -232,6 +330,8 @@ def _text(value: Any) -> str:
         case _:
             raise TypeError(type(value).__name__)
 
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_text)
 
 _OUTAGE_STATES = ("08", "57P", "53")
 

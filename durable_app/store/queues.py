@@ -48,7 +48,7 @@ def claim(claimer: Claimer, names: list[str], limit: int) -> list[Claimed]:
         return []
     if not database.is_postgres():
         return _claim_one_by_one(claimer, names, limit)
-    given = {
+    given: dict[str, Any] = {
         "names": names,
         "version": claimer.app_version,
         "limit": limit,
@@ -68,9 +68,7 @@ def _claim_one_by_one(claimer: Claimer, names: list[str], limit: int) -> list[Cl
         return []  # an idle worker takes no write lock
     now = clock.now()
     with database.transact():
-        ids = list(
-            _ready(claimer, names).order_by("priority", "pk").values_list("pk", flat=True)[:limit]
-        )
+        ids = list(_ready(claimer, names).order_by("priority", "pk").values_list("pk", flat=True)[:limit])
         for run in _rows().filter(pk__in=ids).only("timeout", "deadline_at", "started_at", "attempt"):
             deadline = run.deadline_at
             if deadline is None and run.timeout is not None:

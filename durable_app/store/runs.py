@@ -63,7 +63,9 @@ def _is_recorded(step: Checkpoint) -> bool:
     for child in rows.values_list("child_workflow_id", flat=True):
         if child != step.child_workflow_id:
             raise StepNondeterminismError(
-                step.child_workflow_id or "", step.position.step_id, f"the child {child!r} is recorded"
+                step.child_workflow_id or "",
+                step.position.step_id,
+                f"the child {child!r} is recorded",
             )
         return True
     return False
@@ -87,7 +89,8 @@ def check_same(record: NewRun) -> None:
 @database.retried
 def find(workflow_id: str) -> Workflow | None:
     """Return a run's row without its payloads."""
-    return _rows().without_payloads().filter(workflow_id=workflow_id).first()
+    found: Workflow | None = _rows().without_payloads().filter(workflow_id=workflow_id).first()
+    return found
 
 
 @database.retried
@@ -107,9 +110,7 @@ def ended(workflow_id: str) -> Ended | None:
 @database.retried
 def first_ended(workflow_ids: list[str]) -> str | None:
     """Return the id, earliest in the list, of a run that has ended."""
-    found = set(
-        _rows().finished().filter(workflow_id__in=workflow_ids).values_list("workflow_id", flat=True)
-    )
+    found = set(_rows().finished().filter(workflow_id__in=workflow_ids).values_list("workflow_id", flat=True))
     return next((one for one in workflow_ids if one in found), None)
 
 

@@ -13,7 +13,7 @@ from durable_app import clock
 from durable_app.store.batches import judge, write_mixed
 from durable_app.store.records import Checkpoint, Created, NewRun, Outcome, Record, Verdict
 
-_RUN_COLUMNS = NewRun.__slots__  # type: ignore[attr-defined]
+_RUN_COLUMNS = NewRun.__slots__
 
 INSERT_RUN = f"""
 INSERT INTO durable_app_workflow ({", ".join(f'"{name}"' for name in _RUN_COLUMNS)}, updated_at)
@@ -55,7 +55,7 @@ class SQLiteWriter:
     ``adapt`` turns an aware datetime into the text that Django stores.
     """
 
-    def __init__(self, params: dict[str, Any], *, adapt: Callable[[datetime], str]) -> None:
+    def __init__(self, params: dict[str, Any], *, adapt: Callable[[datetime], Any]) -> None:
         self._params = params
         self._adapt = adapt
         self._connection: sqlite3.Connection | None = None

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from django.db import transaction
 
@@ -154,7 +155,7 @@ def wake(runs: Iterable[int]) -> int:
     )
     now = clock.now()
     moved = _rows().filter(pk__in=held, status=Status.WAITING)
-    count = moved.update(
+    count: int = moved.update(
         status=Status.ENQUEUED, wake_at=None, waiting_for="", enqueued_at=now, updated_at=now
     )
     Wait.objects.using(database.alias()).filter(workflow_id__in=held).delete()
@@ -163,7 +164,7 @@ def wake(runs: Iterable[int]) -> int:
     return count
 
 
-def _rows() -> "Workflow.objects":  # type: ignore[name-defined]
+def _rows() -> Any:
     return Workflow.objects.using(database.alias())
 
 
@@ -193,9 +194,7 @@ def _has_come(item: News, run: int) -> Parked:
 def _event_has_come(item: News) -> Parked:
     if not _lock_target(item.target) and _exists(item.target):
         return Parked.BUSY
-    events = Event.objects.using(database.alias()).filter(
-        workflow__workflow_id=item.target, key=item.name
-    )
+    events = Event.objects.using(database.alias()).filter(workflow__workflow_id=item.target, key=item.name)
     return Parked.READY if events.exists() else Parked.PARKED
 
 

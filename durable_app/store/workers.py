@@ -161,9 +161,7 @@ def release(worker_id: str, only: Iterable[int] | None = None) -> int:
         count: int = (
             _runs()
             .filter(pk__in=ids, status=Status.PENDING, worker_id=worker_id)
-            .update(
-                status=Status.ENQUEUED, attempt=F("attempt") + 1, enqueued_at=now, updated_at=now
-            )
+            .update(status=Status.ENQUEUED, attempt=F("attempt") + 1, enqueued_at=now, updated_at=now)
         )
     if count:
         notify.work()

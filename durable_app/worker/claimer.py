@@ -37,7 +37,6 @@ class Claimer(Service):
         self.threads: Threads | None = None
         self.loop: EventLoop | None = None
         self.accepting = True
-        self.dispatched = 0
 
     def use(self, threads: Threads, loop: EventLoop) -> None:
         """Say where the runs are to execute."""
@@ -45,8 +44,7 @@ class Claimer(Service):
 
     def tick(self) -> float | None:
         """Fill the free slots; ask again at once while there is both room and work."""
-        assert self.threads is not None and self.loop is not None
-        if not self.accepting:
+        if not self.accepting or self.threads is None or self.loop is None:
             return None
         lease = self._lease()
         if not lease.allows_start:
@@ -58,9 +56,7 @@ class Claimer(Service):
         ):
             room = pool.slots.free
             found = self._claim(lease, registry.names(is_async=is_async), room)
-            for run, flow in self._flows(lease, found, park_after):
-                self.dispatched += 1
-                del run
+            for flow in self._flows(lease, found, park_after):
                 pool.run(flow)
             full = full or (bool(found) and len(found) == room)
         return 0.0 if full and (self.threads.slots.free or self.loop.slots.free) else None
@@ -69,20 +65,16 @@ class Claimer(Service):
         claimer = queues.Claimer(worker_id=lease.id, app_version=self._app_version)
         return queues.claim(claimer, names, room)
 
-    def _flows(
-        self, lease: Lease, claimed: list[Claimed], park_after: timedelta
-    ) -> Iterable[tuple[int, Flow[None]]]:
+    def _flows(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Flow[None]]:
         replaying = [one.run for one in claimed if one.has_history]
         histories = steps.histories(replaying) if replaying else {}
         for one in claimed:
             execution = _execution(one, lease, park_after, histories.get(one.run))
             lease.running[one.run] = execution
-            yield one.run, _flow(execution, one)
+            yield _flow(execution, one)
 
 
-def _execution(
-    claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None
-) -> Execution:
+def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None) -> Execution:
     return Execution(
         run=claimed.run,
         workflow_id=claimed.workflow_id,

@@ -25,9 +25,7 @@ class Service:
         self.interval = interval
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"durable-{self.name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name=f"durable-{self.name}", daemon=True)
 
     def tick(self) -> float | None:
         """Do the work once; return the seconds until the next time, None for the interval."""

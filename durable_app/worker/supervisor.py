@@ -45,4 +45,3 @@ class Supervisor:
                 return
         self._born[index] = time.monotonic()
         self._children[index] = subprocess.Popen(self._command)  # noqa: S603  (our own command line)
-

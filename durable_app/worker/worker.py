@@ -53,9 +53,7 @@ class Worker:
             async_park_after=options.ASYNC_PARK_AFTER,
         )
         self.threads = Threads(threads or options.THREADS, self.claimer.wake)
-        self.loop = EventLoop(
-            async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.wake
-        )
+        self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.wake)
         self.claimer.use(self.threads, self.loop)
         self._services: list[Service] = [
             self.claimer,
@@ -72,9 +70,7 @@ class Worker:
     def start(self) -> "Worker":
         """Register, wake what waits for new code, and start the services."""
         self.incarnation.start()
-        signals.worker_started.send(
-            sender=None, worker=self.incarnation.lease.id, name=self.name
-        )
+        signals.worker_started.send(sender=None, worker=self.incarnation.lease.id, name=self.name)
         waits.wake_blocked()
         wake: Callable[[], None] = self._wake_all
         self._subscriptions.enter_context(notify.bulletin.subscribed([notify.WORK], wake))
@@ -120,9 +116,7 @@ class Worker:
         for pool in (self.threads, self.loop):
             pool.slots.wait_until_idle(max(0.0, give_up_at - time.monotonic()))
         released = self._end()
-        signals.worker_stopped.send(
-            sender=None, worker=self.incarnation.lease.id, released=released
-        )
+        signals.worker_stopped.send(sender=None, worker=self.incarnation.lease.id, released=released)
         return released
 
     def _end(self) -> int:

@@ -59,12 +59,8 @@ class Command(BaseCommand):
             default=options.ASYNC_CONCURRENCY,
             help="Coroutine workflows executed at once (default: %(default)s).",
         )
-        parser.add_argument(
-            "--processes", type=positive, default=1, help="Worker processes (default: 1)."
-        )
-        parser.add_argument(
-            "--burst", action="store_true", help="End when nothing is ready to run."
-        )
+        parser.add_argument("--processes", type=positive, default=1, help="Worker processes (default: 1).")
+        parser.add_argument("--burst", action="store_true", help="End when nothing is ready to run.")
         parser.add_argument(
             "--reload",
             action=argparse.BooleanOptionalAction,
