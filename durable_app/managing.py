@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from durable_app import control
-from durable_app.decorators import on_event_loop
+from durable_app.callables import on_event_loop
 from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Call, Flow, adrive, drive
 from durable_app.engine.launch import DEFAULT_QUEUE, new_id

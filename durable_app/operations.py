@@ -12,14 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from durable_app.decorators import (
-    BoundWorkflow,
-    Step,
-    StepOptions,
-    Transaction,
-    Workflow,
-    on_event_loop,
-)
+from durable_app.callables import BoundWorkflow, Workflow, on_event_loop
+from durable_app.decorators import Step, StepOptions, Transaction
 from durable_app.engine import branches, calls, messaging, results, timers
 from durable_app.engine.context import Scope, StepStatus, current, require_trunk, require_workflow
 from durable_app.engine.flow import Flow, adrive, drive
@@ -292,8 +286,9 @@ def asend(
 
 
 def _send_flow(destination: str, message: Any, topic: str | None, key: str | None) -> Flow[None]:
-    scope, position = place()
-    return messaging.send(scope, position, destination, checked_key(topic or "", "a topic"), message, key)
+    _, position = place()
+    topic = checked_key(topic or "", "a topic")
+    return messaging.send(current.get(), position, destination, topic, message, key)
 
 
 def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:

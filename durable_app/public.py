@@ -1,8 +1,8 @@
 """The whole public vocabulary: what ``from durable_app import ...`` finds, on first use."""
 
+from durable_app.callables import ConfiguredInstance
 from durable_app.contexts import SetWorkflowAttributes, SetWorkflowID, SetWorkflowTimeout
 from durable_app.decorators import (
-    ConfiguredInstance,
     StepOptions,
     step,
     transaction,

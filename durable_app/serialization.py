@@ -12,14 +12,16 @@ import sys
 import traceback
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.apps import apps
+from django.db import Error
 from django.db.models import Model
 
 from durable_app import conf
@@ -72,9 +74,9 @@ def decode(text: str) -> Any:
     """Return the value of a JSON text, or raise SerializationError."""
     try:
         return _rich(json.loads(text))
-    except SerializationError:
+    except (SerializationError, Error):  # a database's trouble is not the text's
         raise
-    except (ValueError, TypeError, KeyError, RecursionError, ArithmeticError) as error:
+    except Exception as error:
         raise SerializationError(f"stored text cannot be read: {error}") from error
 
 
@@ -111,7 +113,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, Model):
         return _model(value, path)
     if isinstance(value, BaseException):
-        return {"$t": "error", "v": encode_error(value)}
+        return _error(value, depth + 1)
     raise SerializationError(_refusal(value, path))
 
 
@@ -252,29 +254,62 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "uuid": UUID,
     "bytes": b64decode,
     "model": _find_model,
-    "error": lambda v: decode_error(v),
+    "error": lambda v: _remade(v),
+    "same error": lambda v: _within.get()[v],
 }
 
 
 # Exceptions
 
+_within: ContextVar[tuple[BaseException, ...]] = ContextVar("durable_errors", default=())
+"""The exceptions that are being written or read, outermost first: one may refer to another (Django's
+ValidationError lists itself)."""
+
 
 def encode_error(error: BaseException) -> str:
     """Return the JSON text of an exception; whatever it is, this does not raise."""
     cls = type(error)
-    message = _message(error)
     lines = traceback.format_exception(cls, error, error.__traceback__)
-    record: dict[str, Any] = {
-        "type": f"{cls.__module__}.{cls.__qualname__}",
-        "message": message,
-        "traceback": _ascii("".join(lines))[-TRACEBACK_CHARACTERS:],
-    }
-    try:
-        record["args"] = _plain(list(error.args), "$", 0)
-    except SerializationError:
-        record["args"] = None
-    record["state"] = _storable_state(error)
+    record = _record(error, 0)
+    record["traceback"] = _ascii("".join(lines))[-TRACEBACK_CHARACTERS:]
     return json.dumps(record, separators=(",", ":"))
+
+
+def _error(error: BaseException, depth: int) -> Any:
+    for level, outer in enumerate(_within.get()):
+        if outer is error:
+            return {"$t": "same error", "v": level}
+    return {"$t": "error", "v": _record(error, depth)}
+
+
+def _record(error: BaseException, depth: int) -> dict[str, Any]:
+    cls = type(error)
+    token = _within.set((*_within.get(), error))
+    try:
+        return {
+            "type": f"{cls.__module__}.{cls.__qualname__}",
+            "message": _message(error),
+            "args": _storable(lambda: list(_arguments(error)), depth),
+            "state": _storable_state(error, depth),
+        }
+    finally:
+        _within.reset(token)
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    """Return what makes the exception again: OSError keeps its file names apart."""
+    found = OSError.__reduce__(error)[1] if isinstance(error, OSError) else error.args
+    return cast(tuple[Any, ...], found)
+
+
+def _storable(read: Callable[[], Any], depth: int) -> Any:
+    """Return a part of an exception as plain values; None where it cannot be stored, or even read."""
+    try:
+        plain = _plain(read(), "$", depth)
+        json.dumps(plain)  # an int may be beyond the interpreter's digit limit
+    except Exception:  # noqa: BLE001  (any class of the project may be behind it)
+        return None
+    return plain
 
 
 def _message(error: BaseException) -> str:
@@ -289,26 +324,25 @@ def _ascii(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _storable_state(error: BaseException) -> dict[str, Any]:
+def _storable_state(error: BaseException, depth: int) -> dict[str, Any]:
     state = {}
-    for key, value in vars(error).items():
-        if key.startswith("__"):
-            continue
-        try:
-            state[key] = _plain(value, f"$.{key}", 1)
-        except SerializationError:
-            if key == "errors":  # MaxStepRetriesExceeded: keep their sentences
-                state[key] = [_message(item) for item in value if isinstance(item, BaseException)]
+    for key, value in getattr(error, "__dict__", {}).items():
+        plain = _storable(lambda value=value: value, depth + 1)  # type: ignore[misc]
+        if not key.startswith("__") and (plain is not None or value is None):
+            state[key] = plain
     return state
 
 
 def decode_error(text: str) -> Exception:
     """Return the exception of a JSON text; a WorkflowError where its class is unknown. Never raises."""
     try:
-        record = json.loads(text)
-        type_name, message = str(record["type"]), str(record["message"])
-    except (ValueError, TypeError, KeyError):
+        return _remade(json.loads(text))
+    except Exception:  # noqa: BLE001  (whatever the text is)
         return WorkflowError("unknown", text)
+
+
+def _remade(record: dict[str, Any]) -> Exception:
+    type_name, message = str(record["type"]), str(record["message"])
     try:
         error = _rebuild(record)
         if error is not None and _message(error) == message:
@@ -319,14 +353,20 @@ def decode_error(text: str) -> Exception:
 
 
 def _rebuild(record: dict[str, Any]) -> Exception | None:
-    """Make the exception without running its ``__init__``, from its arguments and attributes."""
+    """Make the exception from its arguments and attributes, without running an ``__init__`` of a project."""
     cls = _loaded_class(record["type"])
     if cls is None or record.get("args") is None:
         return None
     args = tuple(_rich(record["args"]))
-    error = cls.__new__(cls, *args)
-    error.args = args
-    vars(error).update({key: _rich(value) for key, value in record.get("state", {}).items()})
+    error = cls(*args) if cls.__module__ == "builtins" else cls.__new__(cls, *args)
+    error.args = error.args or args
+    token = _within.set((*_within.get(), error))
+    try:
+        state = {key: _rich(value) for key, value in record.get("state", {}).items()}
+    finally:
+        _within.reset(token)
+    if state:
+        vars(error).update(state)
     return error
 
 

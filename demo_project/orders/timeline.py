@@ -64,7 +64,7 @@ class Record:
         """Return how it ended, in a word or two."""
         if self.step.error is not None:
             return "failed"
-        return f"done on try {self.step.attempts}" if self.step.attempts > 1 else "done"
+        return f"done on try {self.step.tries}" if self.step.tries > 1 else "done"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -76,7 +76,9 @@ class Workers:
         name = f"worker-{ascii_lowercase[self._hired % 26]}"
         self._hired += 1
         return self.children.start(
-            name, *("-m", "django", "durable_worker", "--name", name, "--graceful-timeout", "3")
+            name,
+            *("-m", "django", "durable_worker", "--name", name),
+            *("--no-reload", "--graceful-timeout", "3"),
         )
 
     def replace_the_dead(self) -> list[Child]:

@@ -6,6 +6,9 @@ from datetime import datetime
 from demo_project.orders.models import workflow_id_for
 from durable_app.models import Status, Step, Workflow
 
+NOBODYS = (Status.ENQUEUED, Status.DELAYED)
+"""Whatever worker such a row names, it has given the run back or lost it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
@@ -40,7 +43,7 @@ class Watch:
         for run in _family(self.order_number):
             self.statuses[run.name] = run.status
             history = self.claims.setdefault(run.name, [])
-            if run.status != Status.PENDING or run.worker is None:
+            if run.worker is None or run.status in NOBODYS:
                 continue
             claim = Claim(worker=run.worker.name, pid=run.worker.pid, attempt=run.attempt)
             if claim not in history:

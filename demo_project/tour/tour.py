@@ -181,7 +181,7 @@ class Tour:
 
     def show_claims(self, watch: Watch) -> None:
         """Show who executed what."""
-        self.terminal.title("Who ran it")
+        self.terminal.title("Who ran it", "each claim and each recovery is one more attempt")
         for name, claims in watch.claims.items():
             hands = " → ".join(f"{claim.worker} (attempt {claim.attempt})" for claim in claims)
             self.terminal.plain(f"    {name:<16} {hands}")

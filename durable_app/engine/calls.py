@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from durable_app import serialization
 from durable_app.engine import results
-from durable_app.engine.checkpoints import checkpoint, decoded, outcome, replayed
+from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
 from durable_app.engine.context import Execution, Identity, Scope
 from durable_app.engine.execution import Finished, execute
 from durable_app.engine.flow import Call, Create, Flow
 from durable_app.engine.launch import Parent, Target, new_run, running_here
 from durable_app.engine.lease import Lease
-from durable_app.errors import ControlFlow, OwnershipLost, WorkflowCancelled
+from durable_app.errors import ControlFlow, DurableError, OwnershipLost, WorkflowCancelled
 from durable_app.store import runs
 from durable_app.store.records import NewRun, Position
 
@@ -94,10 +95,12 @@ def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]
     step = checkpoint(scope.execution, position, new.name, output="null", child=new.workflow_id)
     try:
         run: int | None = yield Call(runs.launch_child, new, step, scope.execution.workflow_id)
-        if run is None:
-            yield Call(runs.check_same, new)
     except ControlFlow as lost:
         scope.execution.end(lost)
+        raise
+    except DurableError as error:
+        failure = checkpoint(scope.execution, position, new.name, error=serialization.encode_error(error))
+        yield from record(scope.cursor, failure)
         raise
     return run
 

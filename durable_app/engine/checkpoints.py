@@ -8,12 +8,13 @@ from durable_app import clock, serialization
 from durable_app.engine.context import Cursor, Execution
 from durable_app.engine.flow import Call, Commit, Flow, Pause
 from durable_app.errors import (
+    OpenTransactionError,
     OwnershipLost,
     StepNondeterminismError,
     UnexpectedStepError,
     WorkflowCancelled,
 )
-from durable_app.store import database
+from durable_app.store import database, lifecycle
 from durable_app.store.records import Checkpoint, Position, Recorded, Verdict
 
 LONGEST_LOCK_PAUSE = 0.25
@@ -25,6 +26,8 @@ def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
     Raises UnexpectedStepError if it is another step, and whatever has ended this execution.
     """
     cursor.check()
+    if database.in_transaction():
+        raise OpenTransactionError(f"The operation {name!r}", database.alias())
     execution = cursor.execution
     if not execution.history:
         return None
@@ -140,6 +143,19 @@ def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:
                 )
             case _:
                 raise refused(execution, verdict)
+
+
+def ready_to_run(cursor: Cursor) -> Flow[None]:
+    """Return if user code may begin now.
+
+    Raises what ended this execution; OwnershipLost without a lease to record the outcome under; and
+    WorkflowCancelled past the deadline, which a process without a worker must enforce itself.
+    """
+    cursor.check_may_start()
+    execution = cursor.execution
+    if execution.deadline_at is not None and clock.now() >= execution.deadline_at:
+        yield Call(lifecycle.cancel, [execution.workflow_id])
+        raise refused(execution, Verdict.CANCELLED)
 
 
 def refused(execution: Execution, verdict: Verdict) -> WorkflowCancelled | OwnershipLost:

@@ -40,7 +40,7 @@ def execute(
     Raises WorkflowCancelled, OwnershipLost or Suspended when nothing may be recorded, and
     UnexpectedStepError when the code does not match the recorded steps.
     """
-    execution.lease.running[execution.run] = execution
+    execution.lease.holds(execution)
     try:
         signals.workflow_started.send(
             sender=None,
@@ -51,7 +51,7 @@ def execute(
         finished = yield from _called(execution, func, args, kwargs)
         yield from _recorded(execution, finished)
     finally:
-        execution.lease.running.pop(execution.run, None)
+        execution.lease.lets_go(execution)
     yield from _tidied(execution)
     return finished
 
@@ -162,6 +162,8 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
         _tell(execution, "CANCELLED", None)
     except OwnershipLost:
         signals.workflow_lost.send(sender=None, workflow_id=execution.workflow_id, name=execution.name)
+    finally:
+        execution.lease.lets_go(execution)
 
 
 def _blocked(execution: Execution, error: UnexpectedStepError) -> Flow[None]:
@@ -181,3 +183,5 @@ def fail_claimed(execution: Execution, error: Exception) -> Flow[None]:
         yield from _recorded(execution, Finished(error=error))
     except ControlFlow:
         return
+    finally:
+        execution.lease.lets_go(execution)

@@ -22,6 +22,7 @@ class Lease:
         self.id = str(uuid.uuid4())
         self.span = span
         self.running: dict[int, Execution] = {}
+        """By row: what this process executes; any other run of ours in the database is astray."""
         self.began_at = clock.boot_seconds()
         self.lost = False
         self._safe_until = self.began_at
@@ -42,6 +43,15 @@ class Lease:
     def is_seasoned(self) -> bool:
         """Whether the lease has been valid for a full span: only then may it judge others."""
         return self.span is None or clock.boot_seconds() - self.began_at > self.span
+
+    def holds(self, execution: "Execution") -> None:
+        """Note that an execution begins."""
+        self.running[execution.run] = execution
+
+    def lets_go(self, execution: "Execution") -> None:
+        """Note that an execution has ended; a later one of the same run stays noted."""
+        if self.running.get(execution.run) is execution:
+            del self.running[execution.run]
 
     def lose(self) -> None:
         """Give the lease up: no execution under it may write anything more."""

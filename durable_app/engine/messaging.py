@@ -1,5 +1,6 @@
 """Messages and events, as flows."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,24 +32,35 @@ def send(
     """Send a message: once from a workflow, unrecorded from a step or from outside."""
     text = serialization.encode(message, "the message")
     deliver = partial(messages.send, destination, topic, text, idempotency_key=idempotency_key)
-    if scope is None or position is None:
+    if scope is None:
         yield Call(deliver)
+        return
+    execution = scope.execution
+    deliver = partial(deliver, sender=(execution.run, execution.attempt, execution.workflow_id))
+    if position is None:
+        yield from _fenced(scope, deliver)
         return
     found = replayed(scope.cursor, position, SEND)
     if found is not None:
         yield from outcome(found)
         return
-    step = checkpoint(scope.execution, position, SEND, output="null")
-    yield from _recorded(scope, step, partial(deliver, step=step, sender=scope.execution.workflow_id))
+    step = checkpoint(execution, position, SEND, output="null")
+    yield from _recorded(scope, step, partial(deliver, step=step))
 
 
-def _recorded(scope: Scope, step: Any, write: Any) -> Flow[Any]:
-    """Write something together with its checkpoint; record the engine's refusal as the outcome."""
+def _fenced(scope: Scope, write: Callable[[], Any]) -> Flow[Any]:
+    """Write something under the run's fence; what the fence raises ends the execution."""
     try:
         return (yield Call(write))
     except ControlFlow as lost:
         scope.execution.end(lost)
         raise
+
+
+def _recorded(scope: Scope, step: Any, write: Any) -> Flow[Any]:
+    """Write something together with its checkpoint; record the engine's refusal as the outcome."""
+    try:
+        return (yield from _fenced(scope, write))
     except DurableError as error:
         failure = checkpoint(
             scope.execution, step.position, step.name, error=serialization.encode_error(error)
@@ -112,11 +124,7 @@ def set_event(scope: Scope, position: Position | None, key: str, value: Any) -> 
         text,
         step,
     )
-    try:
-        yield Call(write)
-    except ControlFlow as lost:
-        execution.end(lost)
-        raise
+    yield from _fenced(scope, write)
 
 
 def get_event(

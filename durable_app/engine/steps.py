@@ -9,7 +9,14 @@ from typing import Any
 
 from durable_app import clock, serialization, signals
 from durable_app.engine import preemption
-from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
+from durable_app.engine.checkpoints import (
+    checkpoint,
+    decoded,
+    outcome,
+    ready_to_run,
+    record,
+    replayed,
+)
 from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, Pause, UserCode
 from durable_app.errors import MaxStepRetriesExceeded, StepTimeoutError
@@ -47,7 +54,7 @@ def run_step(
     started_at = clock.now()
     errors: list[Exception] = []
     while True:
-        scope.cursor.check_may_start()
+        yield from ready_to_run(scope.cursor)
         body = _body(scope, position, plan, func, len(errors))
         try:
             value = yield UserCode(body, *args, **kwargs)

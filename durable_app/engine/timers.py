@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from durable_app import clock, serialization, signals
-from durable_app.engine.checkpoints import checkpoint, record, refused, replayed
+from durable_app.engine.checkpoints import checkpoint, ready_to_run, record, refused, replayed
 from durable_app.engine.context import Cursor, Scope
 from durable_app.engine.flow import Call, Flow, Listen
 from durable_app.errors import ControlFlow, InvalidOptionError, Suspended
@@ -93,7 +93,7 @@ def wait(
     park_at = _park_at(cursor, until, bool(news))
     pause = FIRST_LOOK if news else LONGEST_LOOK
     while True:
-        cursor.check()
+        yield from ready_to_run(cursor)
         if look is not None and (answer := (yield Call(look))) is not None:
             return answer
         now = clock.now()
@@ -102,7 +102,8 @@ def wait(
         if park_at is not None and now >= park_at:
             yield from park(cursor, news, until)
             pause = FIRST_LOOK  # not parked: the news is there, or about to be
-        ends = [time for time in (until, park_at) if time is not None and time > now]
+        limits = (until, park_at, execution.deadline_at)
+        ends = [time for time in limits if time is not None and time > now]
         left = min((time - now).total_seconds() for time in ends) if ends else LONGEST_LOOK
         yield Listen(keys, max(0.0, min(pause, left)))
         if pause >= 1.0:

@@ -13,7 +13,14 @@ from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
 from durable_app import clock, serialization
-from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
+from durable_app.engine.checkpoints import (
+    checkpoint,
+    decoded,
+    outcome,
+    ready_to_run,
+    record,
+    replayed,
+)
 from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, Pause, UserCode
 from durable_app.errors import ControlFlow
@@ -48,7 +55,7 @@ def run_transaction(
     found = replayed(scope.cursor, position, plan.name)
     if found is not None:
         return (yield from outcome(found))
-    scope.cursor.check_may_start()
+    yield from ready_to_run(scope.cursor)
     started_at = clock.now()
     attempt = _Attempt(scope, position, plan, started_at)
     try:
@@ -82,7 +89,7 @@ def _committed(
         except (OperationalError, InterfaceError) as error:
             if not database.is_transient(error) or database.joins_caller(attempt.plan.using):
                 raise
-            attempt.scope.cursor.check_may_start()
+            yield from ready_to_run(attempt.scope.cursor)
             yield Pause(pause)
             pause = min(pause * BACKOFF, LONGEST_PAUSE)
     if attempt.is_elsewhere:

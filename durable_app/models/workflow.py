@@ -29,7 +29,7 @@ class Status(models.TextChoices):
 _S = Status
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    _S.ENQUEUED: frozenset({_S.PENDING, _S.CANCELLED, _S.DELAYED}),
+    _S.ENQUEUED: frozenset({_S.PENDING, _S.CANCELLED}),
     _S.DELAYED: frozenset({_S.ENQUEUED, _S.CANCELLED}),
     _S.PENDING: frozenset(
         {

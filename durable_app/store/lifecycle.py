@@ -1,5 +1,6 @@
 """Ending, resuming and deleting runs from outside: one guarded transaction each."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,15 +25,58 @@ from durable_app.store import database, notify, waits
 BATCH = 1000
 
 
-@database.retried
+PATIENCE = (0.005, 0.02, 0.1, 0.4)
+"""Seconds between tries to lock a row; a checkpoint holds it for a moment, a transaction for long."""
+
+
 def cancel(workflow_ids: Iterable[str]) -> list[str]:
     """Cancel the active ones among these runs; return their ids.
 
-    The attempt stays: an execution learns of it when its next record is refused.
+    The attempt stays: an execution learns of it when its next record is refused. A run whose row stays
+    locked (by its own transactional step) is cancelled as soon as that has ended, by a worker.
     """
+    left = list(workflow_ids)
+    cancelled: list[str] = []
+    for pause in (*PATIENCE, None):
+        found, left = _cancel_unlocked(left)
+        cancelled += found
+        if not left or pause is None:
+            break
+        time.sleep(pause)
+    if left:
+        _request(left)
+    return cancelled + left
+
+
+@database.retried
+def _cancel_unlocked(workflow_ids: list[str]) -> tuple[list[str], list[str]]:
+    """Cancel what is not locked; return the ids cancelled, and those that are locked."""
     with database.transact():
-        rows = _rows().filter(workflow_id__in=list(workflow_ids), status__in=ACTIVE)
-        return _cancel(rows.order_by("pk").select_for_update(no_key=True))
+        rows = _rows().filter(workflow_id__in=workflow_ids, status__in=ACTIVE)
+        active = set(rows.values_list("workflow_id", flat=True))
+        done = _cancel(rows.order_by("pk").select_for_update(skip_locked=True, no_key=True))
+        still = rows.filter(workflow_id__in=active - set(done)).values_list("workflow_id", flat=True)
+        return done, list(still)
+
+
+@database.retried
+def _request(workflow_ids: list[str]) -> None:
+    runs = _rows().filter(workflow_id__in=workflow_ids, status__in=ACTIVE)
+    wanted = [Wait(key=waits.CANCEL, workflow_id=run) for run in runs.values_list("pk", flat=True)]
+    _waits().bulk_create(wanted, ignore_conflicts=True)
+
+
+@database.retried
+def cancel_requested() -> list[str]:
+    """Cancel the runs whose cancellation was asked for while they were locked; return their ids."""
+    requested = list(_waits().filter(key=waits.CANCEL).values_list("workflow_id", flat=True))
+    if not requested:
+        return []
+    with database.transact():
+        ended = _rows().filter(pk__in=requested).exclude(status__in=ACTIVE)
+        _waits().filter(key=waits.CANCEL, workflow_id__in=ended.values("pk")).delete()
+        rows = _rows().filter(pk__in=requested, status__in=ACTIVE).order_by("pk")
+        return _cancel(rows.select_for_update(skip_locked=True, no_key=True))
 
 
 @database.retried

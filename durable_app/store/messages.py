@@ -21,17 +21,18 @@ def send(
     text: str,
     *,
     idempotency_key: str | None = None,
+    sender: tuple[int, int, str] | None = None,
     step: Checkpoint | None = None,
-    sender: str = "",
 ) -> None:
     """Put a message into a run's inbox, once for each key.
 
-    ``step`` is the sending run's checkpoint, recorded in the same transaction.
+    ``sender`` is the sending run with its attempt and id, which must still hold; ``step`` its checkpoint,
+    recorded in the same transaction.
     Raises NonExistentWorkflowError for an unknown destination.
     """
     with database.transact():
-        if step is not None:
-            fence(step.run, step.attempt, sender)
+        if sender is not None:
+            fence(*sender)
         run = _lock_destination(destination)
         _insert_message(run, topic, text, idempotency_key)
         _wake_receiver(run, News("message", destination, topic))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from durable_app import clock
 from durable_app.errors import (
@@ -44,14 +44,21 @@ def _after_create(record: NewRun, created: Created) -> None:
 def launch_child(record: NewRun, step: Checkpoint, parent_id: str) -> int | None:
     """Insert a child run and its parent's step in one transaction.
 
-    Returns the child's row, or None if a run of that id exists. Raises what the fence raises.
+    Returns the child's row, or None if a run of that id exists. Raises what the fence raises,
+    ConflictingWorkflowError, and StepNondeterminismError if another child is recorded at the step.
     """
-    with database.transact():
-        fence(step.run, step.attempt, parent_id)
-        created = create(record)
-        if created.run is None and _is_recorded(step):
-            return None  # an earlier try has committed, and its reply was lost
-        record_within(step)
+    try:
+        with database.transact():
+            fence(step.run, step.attempt, parent_id)
+            created = create(record)
+            if created.run is None:
+                if _is_recorded(step):
+                    return None  # an earlier try has committed, and its reply was lost
+                check_same(record)
+            record_within(step)
+    except IntegrityError:
+        _is_recorded(step)
+        raise
     return created.run
 
 

@@ -23,6 +23,9 @@ from durable_app.store.steps import fence
 CODE = "code"
 """Key of runs that wait for changed code; a starting worker wakes them all."""
 
+CANCEL = "cancel"
+"""Key of runs whose cancellation was asked for while their row was locked."""
+
 RECHECK = timedelta(seconds=2)
 """How soon a run looks again for a target that does not exist yet: there is no row to lock then."""
 
@@ -129,18 +132,6 @@ def wake_due(limit: int = 1000) -> int:
         )
 
 
-@database.retried
-def next_due() -> datetime | None:
-    """Return when the next parked or delayed run is due."""
-    waiting = _rows().filter(status=Status.WAITING, wake_at__isnull=False)
-    delayed = _rows().filter(status=Status.DELAYED)
-    times = (
-        waiting.order_by("wake_at").values_list("wake_at", flat=True).first(),
-        delayed.order_by("run_after").values_list("run_after", flat=True).first(),
-    )
-    return min((time for time in times if time is not None), default=None)
-
-
 def wake(runs: Iterable[int]) -> int:
     """Move these runs from WAITING to ENQUEUED, in order of their rows; return how many moved."""
     candidates = list(runs)
@@ -158,7 +149,8 @@ def wake(runs: Iterable[int]) -> int:
     count: int = moved.update(
         status=Status.ENQUEUED, wake_at=None, waiting_for="", enqueued_at=now, updated_at=now
     )
-    Wait.objects.using(database.alias()).filter(workflow_id__in=held).delete()
+    waits = Wait.objects.using(database.alias()).filter(workflow_id__in=held)
+    waits.exclude(key=CANCEL).delete()
     if count:
         transaction.on_commit(notify.work, using=database.alias())
     return count

@@ -55,7 +55,8 @@ class Claimer(Service):
             (self.loop, True, self._async_park_after),
         ):
             room = pool.slots.free
-            found = self._claim(lease, registry.names(is_async=is_async), room)
+            names = registry.names(is_async=is_async)
+            found = self._claim(lease, names, room) if names else []
             for flow in self._flows(lease, found, park_after):
                 pool.run(flow)
             full = full or (bool(found) and len(found) == room)
@@ -70,7 +71,7 @@ class Claimer(Service):
         histories = steps.histories(replaying) if replaying else {}
         for one in claimed:
             execution = _execution(one, lease, park_after, histories.get(one.run))
-            lease.running[one.run] = execution
+            lease.holds(execution)
             yield _flow(execution, one)
 
 

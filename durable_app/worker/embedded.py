@@ -48,6 +48,7 @@ class Embedded:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="durable-embedded", daemon=True)
         self._worker: Worker | None = None
+        self._complaint = ""
 
     def start(self) -> None:
         """Start the worker in the background, now or once it can work."""
@@ -76,9 +77,10 @@ class Embedded:
 
     def _can_work(self) -> bool:
         try:
-            if self._is_migrated():
-                return True
-            logger.warning("The embedded worker waits for: python manage.py migrate")
+            complaint = "" if self._is_migrated() else "python manage.py migrate"
         except Error as error:
-            logger.warning("The embedded worker waits for the database error=%s", error)
-        return False
+            complaint = str(error)
+        if complaint and complaint != self._complaint:
+            logger.warning("The embedded worker waits for the database: %s", complaint)
+        self._complaint = complaint
+        return not complaint

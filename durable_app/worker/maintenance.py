@@ -9,40 +9,30 @@ from datetime import timedelta
 from durable_app import clock, signals
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import pid_started, process_space
-from durable_app.store import lifecycle, notify, queues, waits, workers
+from durable_app.store import due, lifecycle, notify, queues, waits, workers
 from durable_app.worker.service import Service
 
 
 class Timers(Service):
-    """Makes parked and delayed runs claimable when they are due, to the moment."""
+    """Wakes parked runs, releases delayed ones and cancels overdue ones, to the moment."""
 
     name = "timers"
     soonest = 0.005
 
-    def __init__(self, interval: float) -> None:
-        super().__init__(interval)
-
     def tick(self) -> float | None:
-        """Wake what is due; return the time until the next run is."""
-        waits.wake_due()
-        queues.release_delayed()
-        due = waits.next_due()
-        if due is None:
+        """Do what is due; return the seconds until the next run is. Idle, this is one statement."""
+        next_at = due.next_due()
+        if next_at is not None and next_at <= clock.now():
+            waits.wake_due()
+            queues.release_delayed()
+            cancelled = lifecycle.cancel_overdue()
+            notify.bulletin.announce(waits.News("result", one).key for one in cancelled)
+            next_at = due.next_due()
+        lifecycle.cancel_requested()
+        if next_at is None:
             return None
-        left = (due - clock.now()) / timedelta(seconds=1)
+        left = (next_at - clock.now()) / timedelta(seconds=1)
         return max(self.soonest, min(left, self.interval))
-
-
-class Deadlines(Service):
-    """Cancels runs past their deadline, whoever executes them."""
-
-    name = "deadlines"
-
-    def tick(self) -> float | None:
-        """Cancel what is overdue."""
-        cancelled = lifecycle.cancel_overdue()
-        notify.bulletin.announce(waits.News("result", one).key for one in cancelled)
-        return None
 
 
 class Recovery(Service):

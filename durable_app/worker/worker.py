@@ -15,13 +15,14 @@ from durable_app.incarnation import Incarnation
 from durable_app.store import database, notify, queues, waits
 from durable_app.worker.claimer import Claimer
 from durable_app.worker.listener import Listener
-from durable_app.worker.maintenance import Deadlines, Recovery, Timers
+from durable_app.worker.maintenance import Recovery, Timers
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.service import Service
 
 logger = logging.getLogger("durable_app")
 
 MAINTENANCE_INTERVAL = 1.0
+RECOVERY_INTERVAL = 1.5
 
 
 class Worker:
@@ -58,8 +59,7 @@ class Worker:
         self._services: list[Service] = [
             self.claimer,
             Timers(MAINTENANCE_INTERVAL),
-            Deadlines(MAINTENANCE_INTERVAL),
-            Recovery(MAINTENANCE_INTERVAL, self._lease),
+            Recovery(RECOVERY_INTERVAL, self._lease),
         ]
         self._subscriptions = ExitStack()
         self._stopped = threading.Event()

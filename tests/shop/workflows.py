@@ -1,6 +1,8 @@
 """Tiny workflows, one a behaviour; the tests import them, and so do the worker processes they start."""
 
+import tests.shop.crash  # noqa: F401  (registers its workflows)
 from durable_app import sleep, step, workflow
+from tests.shop import talk as talk
 
 
 @step

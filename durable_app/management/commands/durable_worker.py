@@ -125,7 +125,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Worker {worker.name} has stopped; {released} runs were handed back.")
         self.stdout.flush()
         database.close()
-        if released:
+        if released or worker.busy:
             os._exit(0)  # threads still execute; their runs belong to others now
 
     def _listen_for_signals(self) -> threading.Event:

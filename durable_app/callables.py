@@ -1,0 +1,225 @@
+"""What a decorated function becomes: an object called and bound as the function was."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+
+from durable_app.engine import calls
+from durable_app.engine.context import Scope, current
+from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.launch import Target, refuse_in_step
+from durable_app.errors import (
+    DurableError,
+    InvalidOptionError,
+    SynchronousCallError,
+    WorkflowFunctionNotFoundError,
+)
+from durable_app.handles import WorkflowHandle, refuse_in_transaction
+from durable_app.incarnation import callers_lease
+from durable_app.registry import Binding, Definition, registry
+from durable_app.store import database
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NAME_LENGTH = 255
+
+
+def on_event_loop() -> bool:
+    """Return whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class ConfiguredInstance:
+    """Base of classes whose instance methods are workflows: gives each instance a stable name.
+
+    A recovered run finds its instance by class and ``config_name``; so instances are made while the
+    project starts. Raises ConflictingRegistrationError for a second instance of one name.
+    """
+
+    def __init__(self, config_name: str) -> None:
+        self.config_name = config_name
+        registry.add_instance(type(self).__qualname__, config_name, self)
+
+
+class Decorated(Generic[P, R]):
+    """A decorated function: callable as before, bound like a function or method."""
+
+    def __init__(self, func: Any, name: str | None) -> None:
+        self.func, self.binding = _unwrapped(func)
+        self.name = _checked_name(name or self.func.__qualname__)
+        self.is_async = iscoroutinefunction(self.func)
+        functools.update_wrapper(cast(Any, self), self.func)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} {self.name}>"
+
+    def _place(self) -> Scope | None:
+        """Return the workflow that this call is an operation of; None outside, and inside a step."""
+        scope = current.get()
+        return None if scope is None or scope.step is not None else scope
+
+    def _refuse_on_loop(self) -> None:
+        if not self.is_async and on_event_loop():
+            raise SynchronousCallError(f"{self.name}()", f"{self.__name__}.acall()")  # type: ignore[attr-defined]
+
+
+def _unwrapped(func: Any) -> tuple[Callable[..., Any], Binding]:
+    if isinstance(func, staticmethod):
+        return func.__func__, "function"
+    if isinstance(func, classmethod):
+        return func.__func__, "class"
+    if not callable(func):
+        raise DurableError(f"Only a function can be decorated, not {func!r}.")
+    return func, "function"
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip() or len(name) > NAME_LENGTH:
+        raise InvalidOptionError(f"a name has 1 to {NAME_LENGTH} characters, not {len(name)}")
+    return name
+
+
+class Workflow(Decorated[P, R]):
+    """A workflow function; made by ``@workflow``."""
+
+    def __init__(self, func: Any, *, name: str | None, max_recovery_attempts: int | None) -> None:
+        super().__init__(func, name)
+        self.max_recovery_attempts = max_recovery_attempts
+        self._binding_known = self.binding == "class"
+        self._register(self.binding)
+
+    def _register(self, binding: Binding) -> None:
+        self.binding = binding
+        self.definition = Definition(
+            name=self.name,
+            func=self.func,
+            is_async=self.is_async,
+            binding=binding,
+            max_recovery_attempts=self.max_recovery_attempts,
+        )
+        registry.add_workflow(self.definition)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if self.binding == "function":
+            self._register("instance")
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if self.binding == "class":
+            return BoundWorkflow(self, owner if owner is not None else type(instance))
+        return self if instance is None else BoundWorkflow(self, instance)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the workflow durably in this thread and return its result."""
+        return cast(R, self.run_on(None, args, kwargs))
+
+    def run_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the workflow on a class or instance, or on none."""
+        refuse_in_step(f"the workflow {self.name!r}")
+        self._refuse_on_loop()
+        target, func = self.target(owner)
+        if self.is_async:
+            return self._acall(target, func, (args, kwargs))
+        scope = current.get()
+        if scope is None:
+            refuse_in_transaction(f"{self.name}()")
+        return drive(self._flow(target, func, (args, kwargs), scope))
+
+    def _flow(
+        self, target: Target, func: Callable[..., Any], given: calls.Arguments, scope: Scope | None
+    ) -> Flow[Any]:
+        if scope is None:
+            lease = callers_lease()
+            return calls.call(calls.Invocation(target=target, func=func, lease=lease), given)
+        invocation = calls.Invocation(target=target, func=func, lease=scope.execution.lease)
+        places = scope.cursor.next(), scope.cursor.next()
+        return calls.call_child(scope, places, invocation, given)
+
+    def _acall(self, target: Target, func: Callable[..., Any], given: calls.Arguments) -> Any:
+        """Return the coroutine that runs the workflow; a child's positions are taken now."""
+        scope = current.get()
+        if scope is not None:
+            return adrive(self._flow(target, func, given, scope))
+        return self._acall_outside(target, func, given)
+
+    async def _acall_outside(self, target: Target, func: Callable[..., Any], given: calls.Arguments) -> Any:
+        if database.under_test():  # a test's transaction is its thread's
+            await sync_to_async(refuse_in_transaction)(f"{self.name}()")
+            lease = await sync_to_async(callers_lease)()
+        else:
+            lease = await database.acall(callers_lease)
+        invocation = calls.Invocation(target=target, func=func, lease=lease)
+        return await adrive(calls.call(invocation, given))
+
+    def target(self, owner: Any) -> tuple[Target, Callable[..., Any]]:
+        """Return what a run of this workflow on ``owner`` is, and the function bound to it."""
+        if owner is None:
+            if self.binding == "instance":
+                raise WorkflowFunctionNotFoundError(
+                    f"{self.name!r} is a method: call or start it on an instance."
+                )
+            return Target(definition=self.definition), self.func
+        if self.binding == "class" or isinstance(owner, type):
+            found = Target(definition=self.definition, class_name=owner.__qualname__)
+        else:
+            found = Target(
+                definition=self.definition,
+                class_name=type(owner).__qualname__,
+                config_name=_config_name(self.name, owner),
+            )
+        return found, self.func.__get__(owner)
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+        """Enqueue a run and return its handle; see ``start_workflow``."""
+        return WorkflowHandle(drive(self.start_on(None, args, kwargs)))
+
+    async def astart(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+        """Async twin of ``start``."""
+        return WorkflowHandle(await adrive(self.start_on(None, args, kwargs)))
+
+    def start_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+        """Return the flow that enqueues a run on a class or instance, or on none."""
+        refuse_in_step(f"start of the workflow {self.name!r}")
+        target, _ = self.target(owner)
+        scope = current.get()
+        if scope is None:
+            return calls.start(target, (args, kwargs))
+        return calls.start_child(scope, scope.cursor.next(), target, (args, kwargs))
+
+
+def _config_name(name: str, owner: Any) -> str:
+    if not isinstance(owner, ConfiguredInstance):
+        raise WorkflowFunctionNotFoundError(
+            f"{type(owner).__qualname__} has workflows on its instances ({name!r}): derive it from "
+            f"durable_app.ConfiguredInstance, so that a recovered run finds its instance again."
+        )
+    return owner.config_name
+
+
+class BoundWorkflow:
+    """A workflow with the class or instance it was reached through."""
+
+    def __init__(self, workflow: Workflow[Any, Any], owner: Any) -> None:
+        self.workflow = workflow
+        self.owner = owner
+        self.name = workflow.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the workflow durably in this thread and return its result."""
+        return self.workflow.run_on(self.owner, args, kwargs)
+
+    def start_flow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+        """Return the flow that enqueues a run."""
+        return self.workflow.start_on(self.owner, args, kwargs)
+
+    def start(self, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
+        """Enqueue a run and return its handle."""
+        return WorkflowHandle(drive(self.start_flow(args, kwargs)))
