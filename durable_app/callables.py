@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import markcoroutinefunction, sync_to_async
 
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
@@ -94,7 +94,6 @@ class Workflow(Decorated[P, R]):
     def __init__(self, func: Any, *, name: str | None, max_recovery_attempts: int | None) -> None:
         super().__init__(func, name)
         self.max_recovery_attempts = max_recovery_attempts
-        self._binding_known = self.binding == "class"
         self._register(self.binding)
 
     def _register(self, binding: Binding) -> None:
@@ -121,13 +120,24 @@ class Workflow(Decorated[P, R]):
         """Run the workflow durably in this thread and return its result."""
         return cast(R, self.run_on(None, args, kwargs))
 
+    @markcoroutinefunction
+    def acall(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Await the workflow from async code, whatever colour its function has."""
+        return self.arun_on(None, args, kwargs)
+
+    @markcoroutinefunction
+    def arun_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the awaitable run of the workflow on a class or instance, or on none."""
+        refuse_in_step(f"the workflow {self.name!r}")
+        return self._acall(*self.target(owner), (args, kwargs))
+
     def run_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the workflow on a class or instance, or on none."""
+        if self.is_async:
+            return self.arun_on(owner, args, kwargs)
         refuse_in_step(f"the workflow {self.name!r}")
         self._refuse_on_loop()
         target, func = self.target(owner)
-        if self.is_async:
-            return self._acall(target, func, (args, kwargs))
         scope = current.get()
         if scope is None:
             refuse_in_transaction(f"{self.name}()")
@@ -215,6 +225,11 @@ class BoundWorkflow:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the workflow durably in this thread and return its result."""
         return self.workflow.run_on(self.owner, args, kwargs)
+
+    @markcoroutinefunction
+    def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Await the workflow from async code."""
+        return self.workflow.arun_on(self.owner, args, kwargs)
 
     def start_flow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
         """Return the flow that enqueues a run."""

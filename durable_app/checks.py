@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -27,6 +28,20 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return _check_engine(options.DATABASE)
+
+
+@register("durable_app")
+def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
+    """E010: due times and leases of several hosts can only be compared with their zone."""
+    if settings.USE_TZ:
+        return []
+    return [
+        Error(
+            "USE_TZ is False: the engine compares times of several hosts, and needs aware datetimes.",
+            hint="Set USE_TZ = True.",
+            id="durable.E010",
+        )
+    ]
 
 
 def _check_engine(alias: str) -> list[CheckMessage]:

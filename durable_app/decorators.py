@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.db import DEFAULT_DB_ALIAS
 from django.db import transaction as django_transaction
 
@@ -48,6 +48,7 @@ class _StepLike(Decorated[P, R]):
         flow = self._flow(scope, args, kwargs)
         return cast(R, adrive(flow) if self.is_async else drive(flow))
 
+    @markcoroutinefunction
     def acall(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await the step in an async workflow, whatever colour its function has."""
         scope = self._place()

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from asgiref.sync import markcoroutinefunction
+
 from durable_app import serialization
 from durable_app.engine import results
 from durable_app.engine.context import Scope, current
@@ -149,6 +151,7 @@ class WorkflowHandle(Generic[R]):
             refuse_in_transaction("get_result()")
         return cast(R, drive(self._result(scope, position, timeout, polling_interval_sec)))
 
+    @markcoroutinefunction
     def aget_result(self, *, timeout: float | None = None, polling_interval_sec: float = 1.0) -> Any:
         """Async twin of ``get_result``."""
         scope, position = place()
@@ -163,6 +166,7 @@ class WorkflowHandle(Generic[R]):
         """Return the run's status; raises NonExistentWorkflowError if it is gone."""
         return drive(status_flow(self.workflow_id))
 
+    @markcoroutinefunction
     def aget_status(self) -> Any:
         """Async twin of ``get_status``."""
         return adrive(status_flow(self.workflow_id))

@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from asgiref.sync import markcoroutinefunction
+
 from durable_app import control
 from durable_app.callables import on_event_loop
 from durable_app.engine.context import Scope, ambient
@@ -66,6 +68,7 @@ def cancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> None:
     cancel_workflows([workflow_id], cancel_children=cancel_children)
 
 
+@markcoroutinefunction
 def acancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> Awaitable[None]:
     """Async twin of ``cancel_workflow``."""
     return acancel_workflows([workflow_id], cancel_children=cancel_children)
@@ -77,6 +80,7 @@ def cancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = Fal
     _now("cancelWorkflow", "acancel_workflows", verb)
 
 
+@markcoroutinefunction
 def acancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> Awaitable[None]:
     """Async twin of ``cancel_workflows``."""
     return adrive(_flow("cancelWorkflow", _cancellation(workflow_ids, cancel_children)))
@@ -154,6 +158,7 @@ def fork_workflow(workflow_id: str, start_step: int, **options: Unpack[ForkOptio
     return WorkflowHandle(_drive(_fork_flow(workflow_id, start_step, options), "afork_workflow"))
 
 
+@markcoroutinefunction
 def afork_workflow(
     workflow_id: str, start_step: int, **options: Unpack[ForkOptions]
 ) -> Awaitable[WorkflowHandle[Any]]:
@@ -200,6 +205,7 @@ def rewind_workflow(
     return WorkflowHandle(_now("rewindWorkflow", "arewind_workflow", verb))
 
 
+@markcoroutinefunction
 def arewind_workflow(
     workflow_id: str, start_step: int = 1, **options: Unpack[RewindOptions]
 ) -> Awaitable[WorkflowHandle[Any]]:
@@ -230,6 +236,7 @@ def delete_workflow(workflow_id: str, *, delete_children: bool = False) -> None:
     delete_workflows([workflow_id], delete_children=delete_children)
 
 
+@markcoroutinefunction
 def adelete_workflow(workflow_id: str, *, delete_children: bool = False) -> Awaitable[int]:
     """Async twin of ``delete_workflow``."""
     return adelete_workflows([workflow_id], delete_children=delete_children)
@@ -241,6 +248,7 @@ def delete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = Fal
     return _now("deleteWorkflow", "adelete_workflows", verb)
 
 
+@markcoroutinefunction
 def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> Awaitable[int]:
     """Async twin of ``delete_workflows``."""
     verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
@@ -255,6 +263,7 @@ def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
     return _now("getStatus", "aget_workflow_status", partial(status_of, workflow_id))
 
 
+@markcoroutinefunction
 def aget_workflow_status(workflow_id: str) -> Awaitable[WorkflowStatus | None]:
     """Async twin of ``get_workflow_status``."""
     return adrive(_flow("getStatus", partial(status_of, workflow_id)))
@@ -273,6 +282,7 @@ def list_workflows(**filters: Any) -> list[WorkflowStatus]:
     return _now("listWorkflows", "alist_workflows", _listing(filters))
 
 
+@markcoroutinefunction
 def alist_workflows(**filters: Any) -> Awaitable[list[WorkflowStatus]]:
     """Async twin of ``list_workflows``."""
     return adrive(_flow("listWorkflows", _listing(filters)))
@@ -308,6 +318,7 @@ def list_workflow_steps(
     return _now("listWorkflowSteps", "alist_workflow_steps", verb)
 
 
+@markcoroutinefunction
 def alist_workflow_steps(
     workflow_id: str,
     *,

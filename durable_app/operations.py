@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import markcoroutinefunction, sync_to_async
 
 from durable_app.callables import BoundWorkflow, Workflow, on_event_loop
 from durable_app.decorators import Step, StepOptions, Transaction
@@ -60,6 +60,7 @@ def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> W
     return WorkflowHandle(_blocking("start_workflow", _start_flow(func, args, kwargs)))
 
 
+@markcoroutinefunction
 def astart_workflow(
     func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
 ) -> Awaitable[WorkflowHandle[Any]]:
@@ -118,6 +119,7 @@ def get_result(workflow_id: str, *, timeout: float | None = None) -> Any:
     return WorkflowHandle[Any](workflow_id).get_result(timeout=timeout)
 
 
+@markcoroutinefunction
 def aget_result(workflow_id: str, *, timeout: float | None = None) -> Awaitable[Any]:
     """Async twin of ``get_result``."""
     awaited: Awaitable[Any] = WorkflowHandle[Any](workflow_id).aget_result(timeout=timeout)
@@ -145,6 +147,7 @@ def run_step(
     return drive(_step_flow(scope, options, func, args, kwargs))  # type: ignore[no-any-return]
 
 
+@markcoroutinefunction
 def arun_step(
     options: StepOptions | dict[str, Any] | None,
     func: Callable[P, Any],
@@ -192,6 +195,7 @@ async def _nothing() -> None:
     return None
 
 
+@markcoroutinefunction
 def asleep(seconds: float | timedelta) -> Awaitable[None]:
     """Async twin of ``sleep``."""
     flow = _sleep_flow("asleep", seconds)
@@ -216,6 +220,7 @@ def gather(*branches_to_run: Callable[[], Any]) -> list[Any]:
     return branches.gather(scope, scope.cursor.next(), branches_to_run)
 
 
+@markcoroutinefunction
 def agather(*branches_to_run: Awaitable[Any] | Callable[[], Any]) -> Awaitable[list[Any]]:
     """Async twin of ``gather``; takes awaitables, or callables that return them."""
     scope = require_trunk("agather")
@@ -274,6 +279,7 @@ def send(
     _blocking("send", _send_flow(destination_id, message, topic, idempotency_key))
 
 
+@markcoroutinefunction
 def asend(
     destination_id: str,
     message: Any,
@@ -299,6 +305,7 @@ def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> A
     return _blocking("recv", _recv_flow("recv", topic, timeout_seconds))
 
 
+@markcoroutinefunction
 def arecv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
     """Async twin of ``recv``."""
     return adrive(_recv_flow("arecv", topic, timeout_seconds))
@@ -316,6 +323,7 @@ def set_event(key: str, value: Any) -> None:
     _blocking("set_event", _set_event_flow("set_event", key, value))
 
 
+@markcoroutinefunction
 def aset_event(key: str, value: Any) -> Awaitable[None]:
     """Async twin of ``set_event``."""
     return adrive(_set_event_flow("aset_event", key, value))
@@ -337,6 +345,7 @@ def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 6
     return _blocking("get_event", _get_event_flow(workflow_id, key, timeout_seconds))
 
 
+@markcoroutinefunction
 def aget_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
     """Async twin of ``get_event``."""
     return adrive(_get_event_flow(workflow_id, key, timeout_seconds))
@@ -357,6 +366,7 @@ def get_all_events(workflow_id: str) -> dict[str, Any]:
     return _blocking("get_all_events", messaging.get_all_events(scope, position, workflow_id))
 
 
+@markcoroutinefunction
 def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
     """Async twin of ``get_all_events``."""
     scope, position = place()

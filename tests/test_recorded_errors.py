@@ -170,7 +170,6 @@ REPLACED: dict[str, tuple[Exception, str]] = {
     "unstorable argument": (ValueError("held by", threading.Lock()), "builtins.ValueError: .*held by"),
     "huge integer": (ValueError(10**5000), "builtins.ValueError: "),
     "odd __new__": (OddNew(1, 2), r"tests\.test_recorded_errors\.OddNew: only one"),
-    "broken __str__": (BrokenStr("x"), "BrokenStr"),
     "broken args": (BrokenArgs("x"), "BrokenArgs"),
 }
 
@@ -195,6 +194,12 @@ def test_odd_exceptions_are_encoded_and_decoded_without_harm(error: Exception) -
     found = decode_error(encode_error(error))
     assert isinstance(found, type(error) | WorkflowError)
     assert str(error) in str(found)
+
+
+def test_a_broken_str_is_survived() -> None:
+    """14. It is broken in the next process as in the first; the type is kept."""
+    found = decode_error(encode_error(BrokenStr("x")))
+    assert (type(found), found.args) == (BrokenStr, ("x",))
 
 
 def test_rebuilding_never_raises() -> None:
@@ -246,7 +251,12 @@ def fail_with(name: str, in_step: bool) -> None:
     raise FAILURES[name]
 
 
-FAILURES = {**REBUILT, **{name: error for name, (error, _) in REPLACED.items()}, "selfish": Selfish()}
+FAILURES = {
+    **REBUILT,
+    **{name: error for name, (error, _) in REPLACED.items()},
+    "selfish": Selfish(),
+    "broken __str__": BrokenStr("x"),
+}
 
 
 @pytest.mark.django_db

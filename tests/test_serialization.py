@@ -147,9 +147,14 @@ def pass_values_on(seed: int) -> Any:
     return give_all(seed)
 
 
+def inputs(seed: int) -> dict[str, Any]:
+    """All values but the deepest, which has no room for the levels around it."""
+    return {**VALUES, "deep": nested(MAX_DEPTH - 5), "random": random_values(seed)}
+
+
 @workflow
 def check_received(given: dict[str, Any], *, seed: int) -> list[str]:
-    expected = {**VALUES, "random": random_values(seed)}
+    expected = inputs(seed)
     return [name for name in expected if not same(given.get(name), expected[name])]
 
 
@@ -172,7 +177,7 @@ def test_a_value_comes_back_from_its_step_and_its_run_as_it_was(name: str) -> No
 def test_values_survive_the_way_to_a_worker_and_a_replay() -> None:
     """43. 271. Inputs reach a worker, and recorded outputs a fork, as they were."""
     seed = random.randrange(10**6)
-    handle = start_workflow(check_received, {**VALUES, "random": random_values(seed)}, seed=seed)
+    handle = start_workflow(check_received, inputs(seed), seed=seed)
     with SetWorkflowID("original"):
         pass_values_on(seed)
     fork = fork_workflow("original", 2)

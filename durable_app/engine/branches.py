@@ -24,6 +24,7 @@ WIDEST = 32
 """Threads that one ``gather`` uses at most."""
 
 Outcome = tuple[Any, BaseException | None]
+"""A branch's value and what ended it: its suspension, even if the branch has swallowed that."""
 
 
 def gather(scope: Scope, position: Position, calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -60,9 +61,9 @@ def _run_and_close(cursor: Cursor, call: Callable[[], Any]) -> Outcome:
 def _run(cursor: Cursor, call: Callable[[], Any]) -> Outcome:
     token = current.set(Scope(cursor=cursor))
     try:
-        return call(), None
+        return call(), cursor.suspended
     except BaseException as error:  # noqa: BLE001  (raised again, in argument order)
-        return None, error
+        return None, cursor.suspended or error
     finally:
         current.reset(token)
 
@@ -74,8 +75,9 @@ async def agather(
     tasks = []
     for index, call in enumerate(calls, start=1):
         context = contextvars.copy_context()
-        context.run(current.set, Scope(cursor=scope.cursor.fork(position, index)))
-        tasks.append(asyncio.create_task(_arun(call), context=context))
+        cursor = scope.cursor.fork(position, index)
+        context.run(current.set, Scope(cursor=cursor))
+        tasks.append(asyncio.create_task(_arun(cursor, call), context=context))
     try:
         outcomes = [await task for task in tasks]
     except asyncio.CancelledError:
@@ -86,14 +88,14 @@ async def agather(
     return [value for value, _ in outcomes]
 
 
-async def _arun(call: Awaitable[Any] | Callable[[], Any]) -> Outcome:
+async def _arun(cursor: Cursor, call: Awaitable[Any] | Callable[[], Any]) -> Outcome:
     try:
         value: Any = call() if callable(call) else call
-        return (await value if inspect.isawaitable(value) else value), None
+        return (await value if inspect.isawaitable(value) else value), cursor.suspended
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001  (raised again, in argument order)
-        return None, error
+        return None, cursor.suspended or error
 
 
 def _settle(cursor: Cursor, outcomes: list[Outcome]) -> Flow[None]:

@@ -7,8 +7,8 @@ from datetime import datetime
 from inspect import iscoroutinefunction
 from typing import Any
 
-from durable_app import clock, serialization, signals
-from durable_app.engine import preemption
+from durable_app import clock, serialization
+from durable_app.engine import preemption, retries
 from durable_app.engine.checkpoints import (
     checkpoint,
     decoded,
@@ -18,7 +18,7 @@ from durable_app.engine.checkpoints import (
     replayed,
 )
 from durable_app.engine.context import Scope, StepStatus, current
-from durable_app.engine.flow import Flow, Pause, UserCode
+from durable_app.engine.flow import Flow, UserCode
 from durable_app.errors import MaxStepRetriesExceeded, StepTimeoutError
 from durable_app.retry import ONCE, Retry
 from durable_app.store.records import Position
@@ -50,9 +50,10 @@ def run_step(
     """Return the step's recorded output, or run it and record it."""
     found = replayed(scope.cursor, position, plan.name)
     if found is not None:
+        retries.pass_over(scope.execution, position)
         return (yield from outcome(found))
     started_at = clock.now()
-    errors: list[Exception] = []
+    errors = yield from retries.earlier_failures(scope, position)
     while True:
         yield from ready_to_run(scope.cursor)
         body = _body(scope, position, plan, func, len(errors))
@@ -67,7 +68,7 @@ def run_step(
                 exhausted = MaxStepRetriesExceeded(plan.name, errors)
                 yield from _record_failure(scope, position, plan, errors, started_at, exhausted)
                 raise exhausted from error
-            yield from _pause(scope, plan, errors)
+            yield from retries.pause_after(scope, position, plan.name, plan.retry, errors)
         else:
             return (yield from _record_output(scope, position, plan, value, errors, started_at))
 
@@ -129,19 +130,6 @@ def _may_retry(plan: StepPlan, errors: list[Exception]) -> Flow[bool]:
         return True
     answer = yield UserCode(plan.retry.should_retry, errors[-1])
     return bool(answer)
-
-
-def _pause(scope: Scope, plan: StepPlan, errors: list[Exception]) -> Flow[None]:
-    pause = plan.retry.delay_before(len(errors) + 1)
-    signals.step_retried.send(
-        sender=None,
-        workflow_id=scope.execution.workflow_id,
-        step_name=plan.name,
-        attempt=len(errors),
-        error=errors[-1],
-        pause=pause,
-    )
-    yield Pause(pause)
 
 
 def _body(

@@ -11,10 +11,27 @@ import pytest
 
 from tests.crash import ledger as checker
 from tests.crash.ledger import Ledger
+from tests.helpers import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
-Victim = subprocess.Popen[bytes]
+PATIENCE = 90
+
+
+class Victim(subprocess.Popen[bytes]):
+    """A started process, and the file that it writes to."""
+
+    log: Path
+
+    def dies(self) -> None:
+        """Wait for the process's death; fail unless it died at its point."""
+        status = self.wait(timeout=PATIENCE)
+        assert status == -signal.SIGKILL, f"ended with {status} instead:\n{self.log.read_text()}"
+
+    def prints(self, text: str) -> None:
+        """Wait until the process has written a text."""
+        wait_until(lambda: text in self.log.read_text() or self.poll() is not None, what=text)
+        assert text in self.log.read_text(), f"ended with {self.poll()}:\n{self.log.read_text()}"
 
 
 @pytest.fixture
@@ -34,14 +51,15 @@ def start(worker_env: dict[str, str], ledger: Ledger, tmp_path: Path) -> Iterato
     with ExitStack() as processes:
 
         def start(*arguments: object, lease: float = 30, env: dict[str, str] | None = None) -> Victim:
-            log = processes.enter_context(open(tmp_path / f"{len(list(tmp_path.iterdir()))}.log", "wb"))
-            victim = subprocess.Popen(
+            log = tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
+            victim = Victim(
                 [sys.executable, "-m", "tests.crash.victim", *map(str, arguments)],
                 cwd=ROOT,
                 env={**worker_env, "CRASH_LEASE": str(lease), **(env or {})},
-                stdout=log,
+                stdout=processes.enter_context(log.open("wb")),
                 stderr=subprocess.STDOUT,
             )
+            victim.log = log
             processes.callback(_end, victim)
             return victim
 

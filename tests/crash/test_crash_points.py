@@ -1,6 +1,5 @@
 """A worker is killed at a named point; another finishes what it held, and nothing is lost or doubled."""
 
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from durable_app import retrieve_workflow, send, start_workflow
 from durable_app.worker.worker import Worker
-from tests.crash.conftest import Victim
+from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
 from tests.shop.crash import tour
 
@@ -18,8 +17,6 @@ pytestmark = [
 ]
 
 Start = Callable[..., Victim]
-
-PATIENCE = 90
 
 CRASHES = [
     ("claiming", 1),
@@ -52,11 +49,6 @@ CRASHES = [
 ]
 
 
-def killed(victim: Victim) -> None:
-    """Wait for the victim's death; fail unless it died at its point."""
-    assert victim.wait(timeout=PATIENCE) == -signal.SIGKILL
-
-
 def finished(*workflow_ids: str) -> list[Any]:
     """Let a clean worker bring these runs to their ends."""
     with Worker(threads=4):
@@ -71,7 +63,7 @@ def test_a_crash_loses_nothing_and_doubles_nothing(
     handle = start_workflow(tour, str(ledger))
     send(handle.workflow_id, "hello", topic="greetings")
 
-    killed(start("--at", point, "--nth", nth))
+    start("--at", point, "--nth", nth).dies()
     finished(handle.workflow_id)
 
     assert ledger.violations(crashes=1) == []
