@@ -9,7 +9,7 @@ DurableError                                      (Exception) anything a caller 
 ├── WorkflowFunctionNotFoundError                 no such decorated function
 ├── NotInWorkflowError                            a verb of workflows used elsewhere
 ├── NotAllowedInStepError                         a verb of workflows used inside a step
-├── SynchronousCallError                          a blocking call on an event loop
+├── SynchronousCallError                          (RuntimeError) a blocking call on an event loop
 ├── OpenTransactionError                          waiting inside an open transaction
 ├── DatabaseNotReadyError                         tables missing, or a database without support
 ├── NonExistentWorkflowError                      no run has this id
@@ -42,7 +42,7 @@ class DurableError(Exception):
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
-def _rebuilt(cls: type[DurableError], args: tuple[object, ...], state: dict[str, object]) -> DurableError:
+def _rebuilt(cls: type[BaseException], args: tuple[object, ...], state: dict[str, object]) -> BaseException:
     """Rebuild an error from its sentence and data, whatever its ``__init__`` takes."""
     error = cls.__new__(cls, *args)
     error.args = args
@@ -257,6 +257,9 @@ class ControlFlow(BaseException):
     def __init__(self, workflow_id: str, why: str = "") -> None:
         self.workflow_id = workflow_id
         super().__init__(f"Workflow {workflow_id!r} {why or self._fact}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
     _fact = "has stopped"
 

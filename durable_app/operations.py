@@ -4,6 +4,7 @@ A twin is a plain function that returns an awaitable, so that its position is ta
 ``asyncio.gather(asleep(1), asleep(2))`` is deterministic.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from inspect import iscoroutinefunction
@@ -73,18 +74,30 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 
 
 def _start_flow(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
-    if isinstance(func, MethodType) and isinstance(func.__func__, Workflow | Step | Transaction):
-        func = func.__func__.__get__(func.__self__)
-    if isinstance(func, BoundWorkflow):
-        return func.start_flow(args, kwargs)
-    if isinstance(func, Workflow):
-        return func.start_on(None, args, kwargs)
-    if isinstance(func, Step | Transaction):
-        return _start_step(func, args, kwargs)
+    found = _decorated(func)
+    if isinstance(found, BoundWorkflow):
+        return found.start_flow(args, kwargs)
+    if isinstance(found, Workflow):
+        return found.start_on(None, args, kwargs)
+    if isinstance(found, Step | Transaction):
+        return _start_step(found, args, kwargs)
     name = getattr(func, "__qualname__", repr(func))
     raise WorkflowFunctionNotFoundError(
         f"{name} is not a workflow: decorate it with @workflow (or @step) to start it."
     )
+
+
+def _decorated(func: Any) -> Any:
+    """Return what ``@workflow`` or ``@step`` made, beneath other decorators and bound as ``func`` is."""
+    if isinstance(func, MethodType):
+        return _bound(_decorated(func.__func__), func.__self__)
+    return inspect.unwrap(
+        func, stop=lambda one: isinstance(one, BoundWorkflow | Workflow | Step | Transaction)
+    )
+
+
+def _bound(found: Any, owner: Any) -> Any:
+    return found.__get__(owner) if isinstance(found, Workflow | Step | Transaction) else found
 
 
 def _start_step(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:

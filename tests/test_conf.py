@@ -18,7 +18,7 @@ def test_defaults_need_no_setting() -> None:
 
 def test_a_changed_setting_is_read_again() -> None:
     with override_settings(DURABLE={"THREADS": 3, "LEASE": timedelta(minutes=1)}):
-        assert (options().THREADS, options().LEASE) == (3, timedelta(minutes=1))
+        assert options() == Options(THREADS=3, LEASE=timedelta(minutes=1))
     assert options().THREADS == Options().THREADS
 
 

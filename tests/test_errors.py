@@ -53,7 +53,7 @@ def drawn() -> dict[str, tuple[str | None, list[str]]]:
     path: list[str] = []
     tree: dict[str, tuple[str | None, list[str]]] = {}
     for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"^((?:[│ ]   )*(?:[├└]── )?)([A-Z]\w+)(?: +\((\w+)\))?(?:  |$)", line)
+        found = re.match(r"^((?:[│ ]   )*(?:[├└]── )?)([A-Z]\w+)(?: {2,}(?:\((\w+)\))?.*)?$", line)
         if found is None:
             continue
         level = len(found[1]) // 4

@@ -80,9 +80,10 @@ class Progress:
     records: list[Record]
 
 
-def progress_of(order_number: str, order: Order | None) -> Progress:
+def progress_of(order_number: str, order: Order | None, *, answered: bool) -> Progress:
     """Return where the order stands; there is no row yet while its workflow is starting.
 
+    Who has answered on the payment page need not be asked again, even before the workflow has heard.
     Raises NonExistentWorkflowError if nobody has placed such an order.
     """
     run_id = workflow_id_for(order_number)
@@ -96,7 +97,7 @@ def progress_of(order_number: str, order: Order | None) -> Progress:
         percent=percent_of(reached),
         finished=finished,
         failed=failed,
-        payment_url=payment_url_of(run_id, order),
+        payment_url="" if answered else payment_url_of(run_id, order),
         records=records_of(run_id),
     )
 

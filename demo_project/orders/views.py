@@ -48,14 +48,14 @@ def _place_order(request: HttpRequest, product: Product, form: CheckoutForm) -> 
     number, quantity = form.cleaned_data["order_number"], form.cleaned_data["quantity"]
     with transaction.atomic(), SetWorkflowID(workflow_id_for(number)):
         start_workflow(checkout, number, product.sku, quantity)
-    request.session["orders"] = [*request.session.get("orders", []), number]
+    _remember(request, "orders", number)
     return redirect("orders:order", number)
 
 
 @require_safe
 def order_list(request: HttpRequest) -> HttpResponse:
     """Show the orders placed from this browser."""
-    numbers = request.session.get("orders", [])
+    numbers = _remembered(request, "orders")
     orders = Order.objects.filter(number__in=numbers).select_related("product")
     return render(request, "orders/order_list.html", {"orders": orders})
 
@@ -64,7 +64,7 @@ def order_list(request: HttpRequest) -> HttpResponse:
 @never_cache
 def order_page(request: HttpRequest, number: str) -> HttpResponse:
     """Show an order; a script keeps the progress up to date."""
-    order, progress = _order_and_progress(number)
+    order, progress = _order_and_progress(request, number)
     context = {"number": number, "order": order, "progress": progress}
     return render(request, "orders/order.html", context)
 
@@ -73,14 +73,14 @@ def order_page(request: HttpRequest, number: str) -> HttpResponse:
 @never_cache
 def order_progress(request: HttpRequest, number: str) -> HttpResponse:
     """Return the part of the order's page that changes."""
-    order, progress = _order_and_progress(number)
+    order, progress = _order_and_progress(request, number)
     return render(request, "orders/_progress.html", {"order": order, "progress": progress})
 
 
-def _order_and_progress(number: str) -> tuple[Order | None, Progress]:
+def _order_and_progress(request: HttpRequest, number: str) -> tuple[Order | None, Progress]:
     order = Order.objects.select_related("product").filter(number=number).first()
     try:
-        return order, progress_of(number, order)
+        return order, progress_of(number, order, answered=number in _remembered(request, "answers"))
     except NonExistentWorkflowError:
         raise Http404(f"There is no order {number}.") from None
 
@@ -97,5 +97,16 @@ def payment_page(request: HttpRequest, number: str) -> HttpResponse:
     if request.method == "POST":
         answer = PAID if request.POST.get("answer") == PAID else CANCELLED
         send(run_id, answer, topic="payment", idempotency_key="answer")
+        _remember(request, "answers", number)
         return redirect("orders:order", number)
     return render(request, "orders/payment.html", {"order": order})
+
+
+def _remembered(request: HttpRequest, what: str) -> list[str]:
+    numbers: list[str] = request.session.get(what, [])
+    return numbers
+
+
+def _remember(request: HttpRequest, what: str, number: str) -> None:
+    """Note in the visitor's session an order that was placed, or whose payment was answered."""
+    request.session[what] = [*_remembered(request, what), number]

@@ -1,6 +1,9 @@
 """What the shop needs before it opens: tables, products, an admin, and its processes."""
 
+import contextlib
+import fcntl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_lowercase
 
@@ -10,11 +13,14 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from demo_project.orders.catalogue import load_products
+from demo_project.orders.models import Order, Product
 from demo_project.tour.browser import Browser
 from demo_project.tour.children import Child, Children, free_port
 from demo_project.tour.errors import DemoFailed
 
 ADMIN = "admin"
+SAFE_PRODUCTS = ("clockwork-widget", "classic-widget", "spring-widget", "pocket-widget")
+"""Neither too dear for the provider nor too heavy for the carrier."""
 START_SECONDS = 30
 SITE_PORT = 8000
 PROVIDER_PORT = 8001
@@ -26,6 +32,17 @@ class Premises:
 
     site_url: str
     provider_url: str
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Refuse to run beside another demo: two would buy from one shelf, and count each other's."""
+    with (settings.VAR_DIR / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoFailed("Another demo is running in this folder. End that one first.") from None
+        yield
 
 
 def database_name() -> str:
@@ -43,6 +60,16 @@ def prepare_database() -> int:
         return load_products()
     except DatabaseError as error:
         raise DemoFailed(f"The database cannot be used ({database_name()}): {error}") from error
+
+
+def choose_product() -> Product:
+    """Return a product that no unfinished order may put back on its shelf in the meantime."""
+    shelf = Product.objects.filter(sku__in=SAFE_PRODUCTS).order_by("-price")
+    unfinished = (Order.Status.AWAITING_PAYMENT, Order.Status.PAID)
+    product = shelf.exclude(orders__status__in=unfinished).first() or shelf.first()
+    if product is None:
+        raise DemoFailed("The catalogue is not in the database.")
+    return product
 
 
 def create_admin() -> str:

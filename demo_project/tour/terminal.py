@@ -45,6 +45,11 @@ class Terminal:
             self._last_progress = shown
             self._line(shown)
 
+    def rest(self) -> None:
+        """Wipe the moving line: somebody else is about to print."""
+        if self._is_live:
+            self._write("\r\x1b[2K")
+
     def _fact(self, style: str, mark: str, text: str, note: str) -> None:
         self._line(f"  {self._style(style, mark)} {text:<46} {self._style('quiet', note)}".rstrip())
 

@@ -17,7 +17,6 @@ from demo_project.tour.proof import Purchase
 from demo_project.tour.runs import Claim, RecordedStep, Watch, steps_of
 from demo_project.tour.terminal import Terminal
 
-PRODUCT = "clockwork-widget"
 QUANTITY = 2
 KILL_STAGE_PERCENT = 70
 PATIENCE_SECONDS = 90
@@ -30,11 +29,17 @@ def run_demo(stream: TextIO, *, once: bool) -> None:
     terminal = Terminal(stream)
     environment = {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"], "DEBUG": "1"}
     logs = settings.VAR_DIR / "log"
-    with Children(folder=settings.BASE_DIR, logs=logs, environment=environment) as children:
-        tour = Tour.begin(terminal, children)
-        tour.show()
-        if not once:
-            tour.leave_open()
+    with (
+        premises.alone(),
+        Children(folder=settings.BASE_DIR, logs=logs, environment=environment) as children,
+    ):
+        try:
+            tour = Tour.begin(terminal, children)
+            tour.show()
+            if not once:
+                tour.leave_open()
+        finally:
+            terminal.rest()
 
 
 @dataclass(kw_only=True)
@@ -72,7 +77,7 @@ class Tour:
 
     def show(self) -> None:
         """Order, pay, crash, recover, prove."""
-        product = Product.objects.get(sku=PRODUCT)
+        product = premises.choose_product()
         page, watch = self.place_order(product)
         self.pay(page, watch)
         victim = self.wait_for_dispatch(page, watch)

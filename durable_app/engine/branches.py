@@ -89,6 +89,7 @@ async def agather(
 
 
 async def _arun(cursor: Cursor, call: Awaitable[Any] | Callable[[], Any]) -> Outcome:
+    cursor.settle_in()
     try:
         value: Any = call() if callable(call) else call
         return (await value if inspect.isawaitable(value) else value), cursor.suspended

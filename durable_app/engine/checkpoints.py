@@ -26,6 +26,7 @@ def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
     Raises UnexpectedStepError if it is another step, and whatever has ended this execution.
     """
     cursor.check()
+    cursor.note_task()
     if database.in_transaction():
         raise OpenTransactionError(f"The operation {name!r}", database.alias())
     execution = cursor.execution

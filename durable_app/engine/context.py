@@ -1,5 +1,6 @@
 """The running workflow as its own code sees it: execution, position space, step."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -83,6 +84,28 @@ class Cursor:
         self._count = 0
         self.suspended: Suspended | None = None
         """Set once this branch waits: nothing more may run in it."""
+        self._home: asyncio.Task[Any] | None = None
+        self._others: set[asyncio.Task[Any]] = set()
+
+    def settle_in(self) -> None:
+        """Note the task that runs a coroutine's positions: the one that may park it."""
+        self._home = asyncio.current_task()
+
+    def note_task(self) -> None:
+        """Note another task that takes positions here, as in ``asyncio.gather(step(), recv())``."""
+        if self._home is None:
+            return
+        task = asyncio.current_task()
+        if task is not None and task is not self._home:
+            self._others.add(task)
+
+    @property
+    def may_park(self) -> bool:
+        """Whether a wait may unwind the run: not while other tasks of it are at work."""
+        if self._home is None:
+            return True
+        self._others = {task for task in self._others if not task.done()}
+        return not self._others and asyncio.current_task() is self._home
 
     @property
     def is_branch(self) -> bool:

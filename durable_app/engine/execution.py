@@ -81,6 +81,7 @@ def _in_scope(execution: Execution, func: Callable[..., Any]) -> Callable[..., A
     if iscoroutinefunction(func):
 
         async def abody(*args: Any, **kwargs: Any) -> Any:
+            scope.cursor.settle_in()
             with entered(scope):
                 return await func(*args, **kwargs)
 

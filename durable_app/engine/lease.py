@@ -25,6 +25,8 @@ class Lease:
         """By row: what this process executes; any other run of ours in the database is astray."""
         self.began_at = clock.boot_seconds()
         self.lost = False
+        self.draining = False
+        """Whether the process is about to stop: waiting runs park at once."""
         self._safe_until = self.began_at
 
     def renewed(self, sent_at: float) -> None:

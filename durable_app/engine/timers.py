@@ -99,7 +99,8 @@ def wait(
         now = clock.now()
         if until is not None and now >= until:
             return None
-        if park_at is not None and now >= park_at:
+        is_time = park_at is not None and (now >= park_at or execution.lease.draining)
+        if is_time and cursor.may_park:
             yield from park(cursor, news, until)
             pause = FIRST_LOOK  # not parked: the news is there, or about to be
         limits = (until, park_at, execution.deadline_at)

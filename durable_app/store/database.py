@@ -7,6 +7,7 @@ transaction of the caller's (or of a ``TestCase``) everything joins that transac
 """
 
 import asyncio
+import atexit
 import functools
 import logging
 import os
@@ -124,12 +125,14 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
                 return function(*args, **kwargs)
             except (OperationalError, InterfaceError) as error:
                 if not is_transient(error) or time.monotonic() + pause > give_up_at:
+                    _explain(error)  # SQLite's "no such table" is an OperationalError
                     raise
                 connection().close_if_unusable_or_obsolete()
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(pause * 2, 1.0)
             except ProgrammingError as error:
-                raise _explained(error) from error
+                _explain(error)
+                raise
 
     return wrapper
 
@@ -159,14 +162,14 @@ def _outage_test() -> Callable[[BaseException], bool]:
     return sqlite.is_outage
 
 
-def _explained(error: Exception) -> Exception:
+def _explain(error: Exception) -> None:
+    """Raise DatabaseNotReadyError if that is what a database error comes from."""
     text = str(error)
     if "durable_app_" in text and ("does not exist" in text or "no such table" in text):
-        return DatabaseNotReadyError(
+        raise DatabaseNotReadyError(
             f"The engine's tables are missing in the database {alias()!r}: run "
             f"`python manage.py migrate`. ({text.splitlines()[0]})"
-        )
-    return error
+        ) from error
 
 
 # The hot path
@@ -238,7 +241,8 @@ def commit(record: Record) -> Any:
     try:
         return committer().submit(record)
     except Exception as error:
-        raise _explained(error) from error
+        _explain(error)
+        raise
 
 
 async def acommit(record: Record) -> Any:
@@ -248,7 +252,8 @@ async def acommit(record: Record) -> Any:
     try:
         return await committer().asubmit(record)
     except Exception as error:
-        raise _explained(error) from error
+        _explain(error)
+        raise
 
 
 def _must_join() -> bool:
@@ -261,13 +266,18 @@ def _commit_here(record: Record) -> Any:
         return _current().writer.write_within(found.connection, [record])[0]
 
 
+@atexit.register
 def close() -> None:
-    """Close what this process holds open (tests, and a worker's end)."""
-    global _process
+    """Close what this process holds open (at its end; between tests)."""
+    global _process, _pool
     with _opening:
         found, _process = _process, None
-    if found is not None:
+        pool, _pool = _pool, None
+    if found is not None and found.key[0] == os.getpid():
         found.committer.close()
+    if pool is not None and pool[0] == os.getpid():
+        pool[1].shutdown(wait=True)
+        _close_pooled()
 
 
 # Where store functions run
@@ -296,11 +306,26 @@ async def acall(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     return await asyncio.wrap_future(future)
 
 
+_pooled: list[BaseDatabaseWrapper] = []
+"""The connections of the pool's threads, which are closed when the pool is."""
+
+
+def _note_connection() -> None:
+    _pooled.append(connection())
+
+
+def _close_pooled() -> None:
+    while _pooled:
+        found = _pooled.pop()
+        found.inc_thread_sharing()  # it was opened by a thread that has ended
+        found.close()
+
+
 def _store_pool() -> ThreadPoolExecutor:
     global _pool  # noqa: PLW0603
     with _opening:
         if _pool is None or _pool[0] != os.getpid():
-            _pool = (os.getpid(), ThreadPoolExecutor(STORE_THREADS, "durable-store"))
+            _pool = (os.getpid(), ThreadPoolExecutor(STORE_THREADS, "durable-store", _note_connection))
         return _pool[1]
 
 

@@ -117,9 +117,9 @@ def release_delayed(limit: int = 1000) -> int:
 
 
 @database.retried
-def waiting_count() -> int:
-    """Return how many runs are ready to be claimed."""
-    return int(_rows().filter(status=Status.ENQUEUED).count())
+def any_ready(claimer: Claimer, names: list[str]) -> bool:
+    """Return whether a run of these names is ready to be claimed."""
+    return bool(_ready(claimer, names).exists())
 
 
 def _rows() -> Any:

@@ -1,5 +1,6 @@
 """Ask the store for as many runs as there is room for, and hand them to the pools."""
 
+import threading
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
@@ -37,6 +38,7 @@ class Claimer(Service):
         self.threads: Threads | None = None
         self.loop: EventLoop | None = None
         self.accepting = True
+        self._dispatching = threading.Lock()
 
     def use(self, threads: Threads, loop: EventLoop) -> None:
         """Say where the runs are to execute."""
@@ -46,13 +48,28 @@ class Claimer(Service):
         """Fill the free slots; ask again at once while there is both room and work."""
         if not self.accepting or self.threads is None or self.loop is None:
             return None
+        with self._dispatching:
+            return self._fill(self.threads, self.loop)
+
+    @property
+    def busy(self) -> int:
+        """How many runs execute now."""
+        return sum(pool.slots.busy for pool in (self.threads, self.loop) if pool is not None)
+
+    def is_idle(self) -> bool:
+        """Return whether nothing executes, and nothing is ready that this process has the code of."""
+        with self._dispatching:  # between its claim and its dispatch a run is neither
+            names = registry.names(is_async=False) + registry.names(is_async=True)
+            return not self.busy and not queues.any_ready(self._claimer(self._lease()), names)
+
+    def _fill(self, threads: Threads, loop: EventLoop) -> float | None:
         lease = self._lease()
         if not lease.allows_start:
             return None
         full = False
         for pool, is_async, park_after in (
-            (self.threads, False, self._park_after),
-            (self.loop, True, self._async_park_after),
+            (threads, False, self._park_after),
+            (loop, True, self._async_park_after),
         ):
             room = pool.slots.free
             names = registry.names(is_async=is_async)
@@ -60,11 +77,13 @@ class Claimer(Service):
             for flow in self._flows(lease, found, park_after):
                 pool.run(flow)
             full = full or (bool(found) and len(found) == room)
-        return 0.0 if full and (self.threads.slots.free or self.loop.slots.free) else None
+        return 0.0 if full and (threads.slots.free or loop.slots.free) else None
+
+    def _claimer(self, lease: Lease) -> queues.Claimer:
+        return queues.Claimer(worker_id=lease.id, app_version=self._app_version)
 
     def _claim(self, lease: Lease, names: list[str], room: int) -> list[Claimed]:
-        claimer = queues.Claimer(worker_id=lease.id, app_version=self._app_version)
-        return queues.claim(claimer, names, room)
+        return queues.claim(self._claimer(lease), names, room)
 
     def _flows(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Flow[None]]:
         replaying = [one.run for one in claimed if one.has_history]

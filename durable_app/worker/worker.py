@@ -12,7 +12,7 @@ from types import TracebackType
 from durable_app import conf, signals
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import Incarnation
-from durable_app.store import database, notify, queues, waits
+from durable_app.store import database, notify, waits
 from durable_app.worker.claimer import Claimer
 from durable_app.worker.listener import Listener
 from durable_app.worker.maintenance import Recovery, Timers
@@ -86,13 +86,16 @@ class Worker:
     @property
     def busy(self) -> int:
         """How many runs execute now."""
-        return self.threads.slots.busy + self.loop.slots.busy
+        return self.claimer.busy
 
     def run_until_idle(self, timeout: float | None = None) -> bool:
-        """Block until nothing is ready or executing; False if that took more than ``timeout`` seconds."""
+        """Block until nothing is ready or executing; False if that took more than ``timeout`` seconds.
+
+        Runs of workflows that this process does not know are not waited for.
+        """
         give_up_at = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not self.busy and not queues.waiting_count() and not self.busy:
+            if self.claimer.is_idle():
                 return True
             if give_up_at is not None and time.monotonic() > give_up_at:
                 return False
@@ -113,6 +116,8 @@ class Worker:
         self._subscriptions.close()
         self.claimer.stop()
         self.claimer.join(5)
+        self.incarnation.lease.draining = True
+        notify.bulletin.announce([notify.EVERYTHING])
         for pool in (self.threads, self.loop):
             pool.slots.wait_until_idle(max(0.0, give_up_at - time.monotonic()))
         released = self._end()

@@ -75,7 +75,7 @@ def tour(ledger: str) -> list[object]:
     paid = charge("paid")
     set_event("progress", first)
     sleep(0.3)
-    greeting = recv("greetings", timeout_seconds=60)
+    greeting = recv("greetings", timeout_seconds=3600)
     child = start_workflow(side_trip, ledger)
     send(child.workflow_id, paid, topic="baggage")
     shipped = ship("shipped")
@@ -86,7 +86,7 @@ def tour(ledger: str) -> list[object]:
 @workflow
 def side_trip(ledger: str) -> list[object]:
     """Wait for what the tour sends, and leave a trace."""
-    baggage = recv("baggage", timeout_seconds=60)
+    baggage = recv("baggage", timeout_seconds=3600)
     return [baggage, plain(ledger, "side")]
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from durable_app import (
     SetWorkflowID,
@@ -20,7 +21,7 @@ from durable_app import (
     workflow,
 )
 from durable_app.worker.worker import Worker
-from tests.helpers import wait_for_status, wait_until
+from tests.helpers import status, step_names, wait_for_status, wait_until
 
 calls: list[str] = []
 
@@ -171,7 +172,7 @@ def test_agather_works_when_called_directly() -> None:
     async def main() -> list[list[str]]:
         return await chains()
 
-    assert asyncio.run(main()) == [["first"], ["a1", "a2"], ["b1"], ["last"]]
+    assert async_to_sync(main)() == [["first"], ["a1", "a2"], ["b1"], ["last"]]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -201,7 +202,7 @@ def test_a_waiting_branch_parks_the_run_and_loses_nothing(parks_at_once: None, w
 def test_a_step_beside_a_parking_wait_runs_once(parks_at_once: None, worker: Worker, run: Any) -> None:
     """43, 63. A run does not park away a step that executes beside the wait: it is not repeated."""
     handle = start_workflow(run)
-    wait_for_status(handle.workflow_id, "WAITING")
+    wait_until(lambda: status(handle.workflow_id) == "WAITING" or "slow ends" in calls)
     send(handle.workflow_id, "now", "go")
     assert handle.get_result(timeout=60) == ["now", "slow"]
     assert calls == ["slow begins", "slow ends"]
@@ -209,9 +210,9 @@ def test_a_step_beside_a_parking_wait_runs_once(parks_at_once: None, worker: Wor
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_waits_the_first_to_end_wakes_the_run(parks_at_once: None, worker: Worker) -> None:
-    """151. A parked run that waits for a message beside a sleep is woken by the message."""
+    """151. A run that waits for a message beside a sleep goes on with the message, parked or not."""
     handle = start_workflow(first_of_two_waits)
-    wait_for_status(handle.workflow_id, "WAITING")
+    wait_until(lambda: status(handle.workflow_id) == "WAITING" or len(step_names(handle.workflow_id)) == 2)
     send(handle.workflow_id, "now", "go")
     assert handle.get_result(timeout=30) == ["now"]
 
@@ -236,3 +237,21 @@ def test_gathers_nest(parks_at_once: None, worker: Worker) -> None:
     assert sorted(calls) == ["w", "x", "y"]
     noted = [s.step_id for s in list_workflow_steps("g") if s.name == "note"]
     assert noted == ["1.1.1", "1.2.1.1.1", "1.2.1.2.1.1.1"]
+
+
+@workflow(name="agather.chain_beside_a_wait")
+async def chain_beside_a_wait() -> list[Any]:
+    async def two() -> list[str]:
+        return [await note_slowly("a"), await note_slowly("b")]
+
+    return await asyncio.gather(arecv("go", 3600), two())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wait_does_not_hold_up_what_runs_beside_it(parks_at_once: None, worker: Worker) -> None:
+    """63. Steps in another task go on, each once, while one task waits for a message."""
+    handle = start_workflow(chain_beside_a_wait)
+    wait_until(lambda: "b ends" in calls, what="the other task to end", timeout=20)
+    send(handle.workflow_id, "now", "go")
+    assert handle.get_result(timeout=60) == ["now", ["a", "b"]]
+    assert calls == ["a begins", "a ends", "b begins", "b ends"]

@@ -1,0 +1,55 @@
+"""Real processes of `manage.py`, for tests: started, watched, told to stop."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.helpers import wait_until
+
+ROOT = Path(__file__).parent.parent
+
+
+class Program:
+    """A command of `manage.py` in a process (and process group) of its own."""
+
+    def __init__(self, arguments: tuple[str, ...], env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), *arguments],
+                cwd=ROOT,
+                env={**env, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self.process.pid
+
+    @property
+    def output(self) -> str:
+        """What the process and its children have printed so far."""
+        return self.log.read_text()
+
+    def wait_for(self, text: str, times: int = 1) -> "Program":
+        """Wait until the output contains a text; fail with the output if the process ends before."""
+        wait_until(lambda: self.output.count(text) >= times or self.process.poll() is not None)
+        assert self.output.count(text) >= times, self.output
+        return self
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to the process alone, as a process manager does."""
+        self.process.send_signal(number)
+
+    def ended(self, timeout: float = 60) -> int:
+        """Wait for the end; return the exit status."""
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        """End the process and all of its children at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(30)
