@@ -6,6 +6,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from demo_project.paths import BASE_DIR
+
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
@@ -37,13 +39,13 @@ def _sqlite(file: str) -> dict[str, Any]:
 
 
 def _file_of(parts: SplitResult) -> str:
-    """Return the file: three slashes before a relative path, four before an absolute one."""
+    """Return the file: after three slashes below the repository, after four anywhere."""
     file = unquote(parts.path.removeprefix("/"))
     if parts.netloc or not file:
         raise ImproperlyConfigured(
             "DATABASE_URL names no SQLite file: write sqlite:///relative/path or sqlite:////absolute/path."
         )
-    return file
+    return str(BASE_DIR / file)
 
 
 def _postgresql(parts: SplitResult) -> dict[str, Any]:

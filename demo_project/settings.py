@@ -2,12 +2,10 @@
 
 import os
 from datetime import timedelta
-from pathlib import Path
 
 from demo_project.database import database_from_url
+from demo_project.paths import VAR_DIR
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
 VAR_DIR.mkdir(exist_ok=True)
 
 SECRET_KEY = os.environ.get(

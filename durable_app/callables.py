@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable
-from inspect import iscoroutinefunction
+from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from asgiref.sync import markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
@@ -58,6 +59,8 @@ class Decorated(Generic[P, R]):
         self.name = _checked_name(name or self.func.__qualname__)
         self.is_async = iscoroutinefunction(self.func)
         functools.update_wrapper(cast(Any, self), self.func)
+        if self.is_async:
+            markcoroutinefunction(cast(Any, self))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.name}>"
@@ -238,3 +241,12 @@ class BoundWorkflow:
     def start(self, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Enqueue a run and return its handle."""
         return WorkflowHandle(drive(self.start_flow(args, kwargs)))
+
+
+def decorated_in(func: Any) -> Any:
+    """Return what ``@workflow`` or ``@step`` made, beneath other decorators and bound as ``func`` is."""
+    if isinstance(func, MethodType):
+        found = decorated_in(func.__func__)
+        binds = isinstance(found, Decorated)
+        return found.__get__(func.__self__) if binds else found
+    return inspect.unwrap(func, stop=lambda one: isinstance(one, Decorated | BoundWorkflow))

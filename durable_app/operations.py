@@ -4,20 +4,17 @@ A twin is a plain function that returns an awaitable, so that its position is ta
 ``asyncio.gather(asleep(1), asleep(2))`` is deterministic.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from inspect import iscoroutinefunction
-from types import MethodType
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from durable_app.callables import BoundWorkflow, Workflow, on_event_loop
+from durable_app.callables import BoundWorkflow, Workflow, decorated_in, on_event_loop
 from durable_app.decorators import Step, StepOptions, Transaction
 from durable_app.engine import branches, calls, messaging, results, timers
 from durable_app.engine.context import Scope, StepStatus, current, require_trunk, require_workflow
-from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.flow import Flow, UserCode, adrive, drive
 from durable_app.engine.launch import Target, refuse_in_step
 from durable_app.engine.steps import run_step as step_flow
 from durable_app.errors import (
@@ -74,7 +71,7 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 
 
 def _start_flow(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
-    found = _decorated(func)
+    found = decorated_in(func)
     if isinstance(found, BoundWorkflow):
         return found.start_flow(args, kwargs)
     if isinstance(found, Workflow):
@@ -85,19 +82,6 @@ def _start_flow(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flo
     raise WorkflowFunctionNotFoundError(
         f"{name} is not a workflow: decorate it with @workflow (or @step) to start it."
     )
-
-
-def _decorated(func: Any) -> Any:
-    """Return what ``@workflow`` or ``@step`` made, beneath other decorators and bound as ``func`` is."""
-    if isinstance(func, MethodType):
-        return _bound(_decorated(func.__func__), func.__self__)
-    return inspect.unwrap(
-        func, stop=lambda one: isinstance(one, BoundWorkflow | Workflow | Step | Transaction)
-    )
-
-
-def _bound(found: Any, owner: Any) -> Any:
-    return found.__get__(owner) if isinstance(found, Workflow | Step | Transaction) else found
 
 
 def _start_step(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
@@ -176,10 +160,7 @@ def arun_step(
     scope = current.get()
     if scope is not None and scope.step is None:
         return adrive(_step_flow(scope, options, func, args, kwargs))
-    if iscoroutinefunction(func):
-        result: Awaitable[Any] = func(*args, **kwargs)
-        return result
-    return sync_to_async(func)(*args, **kwargs)
+    return UserCode(func, *args, **kwargs).aperform()
 
 
 def _step_flow(

@@ -1,9 +1,10 @@
 """How often a failed step is tried again, and after which pause."""
 
-import inspect
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from asgiref.sync import iscoroutinefunction
 
 from durable_app.errors import InvalidOptionError
 
@@ -41,7 +42,7 @@ class Retry:
     @property
     def asks_asynchronously(self) -> bool:
         """Whether ``should_retry`` is a coroutine function."""
-        return self.should_retry is not None and inspect.iscoroutinefunction(self.should_retry)
+        return self.should_retry is not None and iscoroutinefunction(self.should_retry)
 
 
 ONCE = Retry(max_attempts=1)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.helpers import wait_until
@@ -53,3 +54,29 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait(30)
+
+
+def write_settings(folder: Path, *lines: str) -> None:
+    """Write a project's settings: those of the tests, and these lines."""
+    text = "\n".join(["from tests.settings import *", *lines, ""])
+    (folder / "project_settings.py").write_text(text)
+
+
+def project_env(folder: Path) -> dict[str, str]:
+    """Return what a process needs to use the settings and modules in a folder."""
+    return {"PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "project_settings"}
+
+
+def touch_until(path: Path, condition: Callable[[], bool]) -> None:
+    """Touch a file again and again until a condition holds.
+
+    Once would not do: Django's autoreloader notices no change before its first look at the files.
+    """
+
+    def holds() -> bool:
+        if condition():
+            return True
+        path.touch()
+        return False
+
+    wait_until(holds, what=f"the effect of a change of {path.name}")

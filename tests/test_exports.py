@@ -99,7 +99,7 @@ def test_every_blocking_verb_has_an_async_twin_with_the_same_parameters(verb: st
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        durable_app.nonsense  # type: ignore[attr-defined]  # noqa: B018
+        durable_app.nonsense  # noqa: B018
 
 
 def test_importing_the_package_alone_needs_no_settings(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
 from demo_project.orders.errors import PaymentDeclined, ProviderUnavailable
+from demo_project.orders.options import payment_provider_url
 from durable_app import step, workflow_id
 
 PATIENCE_SECONDS = 5
@@ -61,7 +60,7 @@ def _post(path: str, operation: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exchange(path: str, headers: dict[str, str], body: str) -> tuple[int, dict[str, Any]]:
-    address = urlsplit(settings.PAYMENT_PROVIDER_URL)
+    address = urlsplit(payment_provider_url())
     connection = HTTPConnection(address.netloc, timeout=PATIENCE_SECONDS)
     try:
         connection.request("POST", path, body=body, headers=headers)

@@ -6,13 +6,13 @@ function again, finds the recorded outcome of every finished step, and goes on f
 
 from decimal import Decimal
 
-from django.conf import settings
 from django.urls import reverse
 
 from demo_project.orders import bookkeeping, payments
 from demo_project.orders.compensation import Compensations
 from demo_project.orders.errors import OrderFailed, PaymentNotMade
 from demo_project.orders.models import Milestone
+from demo_project.orders.options import payment_timeout
 from durable_app import (
     AwaitedWorkflowCancelledError,
     MaxStepRetriesExceeded,
@@ -40,7 +40,7 @@ def checkout(order_number: str, product_sku: str, quantity: int) -> str:
         tell("Payment received. We are packing your order.")
         start_workflow(dispatch_order, order_number).get_result()
     except (OrderFailed, MaxStepRetriesExceeded, AwaitedWorkflowCancelledError) as problem:
-        tell("Something went wrong. We are undoing your order.")
+        tell("We are undoing your order.")
         undo.run()
         tell(f"Order cancelled. {reason_of(problem)}")
         return CANCELLED
@@ -74,7 +74,7 @@ def collect_payment(order_number: str, amount: Decimal, undo: Compensations) -> 
 
 def await_customer() -> None:
     """Wait for the payment page's answer; it may take minutes and costs a row, not a thread."""
-    answer = recv("payment", timeout_seconds=settings.PAYMENT_TIMEOUT.total_seconds())
+    answer = recv("payment", timeout_seconds=payment_timeout().total_seconds())
     if answer is None:
         raise PaymentNotMade("No payment came in time.")
     if answer != PAID:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_lowercase
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from demo_project.orders.catalogue import load_products
 from demo_project.orders.models import Order, Product
+from demo_project.paths import VAR_DIR
 from demo_project.tour.browser import Browser
 from demo_project.tour.children import Child, Children, free_port
 from demo_project.tour.errors import DemoFailed
@@ -37,7 +37,7 @@ class Premises:
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Refuse to run beside another demo: two would buy from one shelf, and count each other's."""
-    with (settings.VAR_DIR / "demo.lock").open("w") as lock:
+    with (VAR_DIR / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -115,7 +115,7 @@ class Workers:
 
 def _start_provider(children: Children) -> str:
     port = free_port(PROVIDER_PORT)
-    ledger = settings.VAR_DIR / "ledger.jsonl"
+    ledger = VAR_DIR / "ledger.jsonl"
     children.start(
         "payment-provider",
         *("-m", "demo_project.payment_provider", "--port", str(port), "--ledger", str(ledger)),

@@ -78,8 +78,8 @@ def _ledger_fact(purchase: Purchase, provider_url: str) -> Fact:
     return Fact(
         text="The provider's own books show one charge",
         holds=booked == {"requested": 1, "charged": 1},
-        found=f"asked {len(books['requests'])} times, failed {len(failed)} times on purpose, "
-        f"charged {booked['charged']} time(s)",
+        found=f"{len(books['requests'])} requests, {len(failed)} of them failed on purpose; "
+        f"charges: {booked['charged']}",
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from django.conf import settings
-
 from demo_project.orders.models import Product
+from demo_project.paths import BASE_DIR, VAR_DIR
 from demo_project.tour import premises, proof
 from demo_project.tour.browser import Browser, Page
 from demo_project.tour.children import Children
@@ -28,10 +27,10 @@ def run_demo(stream: TextIO, *, once: bool) -> None:
     """Show everything; then leave the shop open until Ctrl-C, unless it is to end by itself."""
     terminal = Terminal(stream)
     environment = {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"], "DEBUG": "1"}
-    logs = settings.VAR_DIR / "log"
+    logs = VAR_DIR / "log"
     with (
         premises.alone(),
-        Children(folder=settings.BASE_DIR, logs=logs, environment=environment) as children,
+        Children(folder=BASE_DIR, logs=logs, environment=environment) as children,
     ):
         try:
             tour = Tour.begin(terminal, children)

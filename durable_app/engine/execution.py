@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
 from typing import Any
+
+from asgiref.sync import iscoroutinefunction
 
 from durable_app import clock, serialization, signals
 from durable_app.engine.checkpoints import check_all_replayed, decoded, outage, refused

@@ -7,10 +7,10 @@ psycopg's ``generators`` with their ``waiting`` drivers.)
 import asyncio
 import time
 from collections.abc import Callable, Generator, Sequence
-from inspect import iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 
 from durable_app.store import database, notify, runs
 from durable_app.store.records import Created, NewRun, Record
@@ -79,7 +79,8 @@ class UserCode:
     async def aperform(self) -> Any:
         if iscoroutinefunction(self.func):
             return await self.func(*self.args, **self.kwargs)
-        return await sync_to_async(self.func)(*self.args, **self.kwargs)
+        value = await sync_to_async(self.func)(*self.args, **self.kwargs)
+        return await value if isawaitable(value) else value
 
 
 class Pause:

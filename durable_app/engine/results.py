@@ -88,20 +88,28 @@ def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> F
         return recorded
     started_at = clock.now()
     news = tuple(News("result", one) for one in workflow_ids)
-    first: str = yield from timers.wait(
-        scope.cursor, until=None, news=news, look=partial(runs.first_ended, workflow_ids)
-    )
+    look = partial(runs.first_ended, workflow_ids)
+    error: Exception | None = None
+    first = text = None
+    try:
+        first = yield from timers.wait(scope.cursor, until=None, news=news, look=look)
+        text = serialization.encode(first)
+    except NonExistentWorkflowError as failure:  # recorded, and raised again below
+        error = failure
     step = checkpoint(
         scope.execution,
         position,
         WAIT_FIRST,
-        output=serialization.encode(first),
+        output=text,
+        error=None if error is None else serialization.encode_error(error),
         child=first,
         started_at=started_at,
         finished_at=clock.now(),
     )
     yield from record(scope.cursor, step)
-    return first
+    if error is not None:
+        raise error
+    return str(first)
 
 
 def first_outside(workflow_ids: list[str], longest: float) -> Flow[str]:

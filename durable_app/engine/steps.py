@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from inspect import iscoroutinefunction
+from inspect import iscoroutine
 from typing import Any
+
+from asgiref.sync import iscoroutinefunction
 
 from durable_app import clock, serialization
 from durable_app.engine import preemption, retries
@@ -149,9 +151,10 @@ def _body(
     def body(*args: Any, **kwargs: Any) -> Any:
         token = current.set(inner)
         try:
-            return func(*args, **kwargs)
+            value = func(*args, **kwargs)
         finally:
             current.reset(token)
+        return _coroutine_body(inner, plan, lambda: value)() if iscoroutine(value) else value
 
     return body
 

@@ -64,13 +64,14 @@ def deadline(scope: Scope, position: Position, seconds: float) -> Flow[datetime]
     if found is not None:
         recorded: datetime = serialization.decode(found.output or "null")
         return recorded
+    started_at = clock.now()
     wake_at = after(seconds)
     step = checkpoint(
         scope.execution,
         position,
         SLEEP,
         output=serialization.encode(wake_at),
-        started_at=clock.now(),
+        started_at=started_at,
         finished_at=wake_at,
     )
     yield from record(scope.cursor, step)

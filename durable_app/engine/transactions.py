@@ -52,6 +52,8 @@ def run_transaction(
     kwargs: dict[str, Any],
 ) -> Flow[Any]:
     """Return the recorded output, or run the function and commit its writes with its checkpoint."""
+    if plan.using != database.alias():
+        scope.execution.receipts.add(plan.using)
     found = replayed(scope.cursor, position, plan.name)
     if found is not None:
         return (yield from outcome(found))
@@ -114,8 +116,6 @@ class _Attempt:
         committed = self._committed_before()
         if committed is not None:
             return committed
-        if self.is_elsewhere:
-            self.scope.execution.receipts.add(self.plan.using)
         try:
             with transaction.atomic(using=self.plan.using):
                 self._isolate()

@@ -21,15 +21,15 @@ def judge(record: Checkpoint | Outcome, state: tuple[Any, ...] | None) -> Verdic
     """Say why a record did not land, from the run's state as it is now."""
     if state is None:
         return Verdict.LOST
-    status, attempt, awaited, step_attempt = state
-    if isinstance(record, Checkpoint) and step_attempt is not None and step_attempt == record.attempt:
+    status, attempt, awaited, *step = state
+    if isinstance(record, Checkpoint) and step == [record.attempt, record.output, record.error]:
         return Verdict.WRITTEN  # the reply to an earlier commit was lost
     if attempt != record.attempt:
         return Verdict.CANCELLED if status == "CANCELLED" else Verdict.LOST
     if status == "PENDING":
         if isinstance(record, Outcome):
             return Verdict.AWAITED if awaited else Verdict.LOCKED
-        return Verdict.TAKEN if step_attempt is not None else Verdict.LOCKED
+        return Verdict.TAKEN if step[0] is not None else Verdict.LOCKED
     if isinstance(record, Outcome) and status == record.status:
         return Verdict.WRITTEN
     return Verdict.CANCELLED if status == "CANCELLED" else Verdict.LOST

@@ -36,6 +36,8 @@ logger = logging.getLogger("durable_app")
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_role = threading.local()
+
 STORE_THREADS = 2
 """Connections that the threads and coroutines of a worker share for what is not on the hot path."""
 
@@ -72,7 +74,9 @@ def in_memory() -> bool:
 def in_transaction(using: str | None = None) -> bool:
     """Return whether this thread has a transaction open that some code of the user's will end."""
     found = connection(using)
-    return found.in_atomic_block and not _is_test_wrapping(found)
+    if not found.in_atomic_block:
+        return joins_caller(using)  # autocommit is switched off
+    return not _is_test_wrapping(found)
 
 
 def joins_caller(using: str | None = None) -> bool:
@@ -120,6 +124,7 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         give_up_at = time.monotonic() + conf.options().LEASE.total_seconds()
         pause = 0.005
+        _role.repeats = False
         while True:
             try:
                 return function(*args, **kwargs)
@@ -127,6 +132,7 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
                 if not is_transient(error) or time.monotonic() + pause > give_up_at:
                     _explain(error)  # SQLite's "no such table" is an OperationalError
                     raise
+                _role.repeats = True
                 connection().close_if_unusable_or_obsolete()
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(pause * 2, 1.0)
@@ -135,6 +141,11 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
                 raise
 
     return wrapper
+
+
+def is_repeating() -> bool:
+    """Return whether the store function on this thread runs again: its first COMMIT may have landed."""
+    return getattr(_role, "repeats", False)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -263,7 +274,8 @@ def _must_join() -> bool:
 def _commit_here(record: Record) -> Any:
     with transact() as found:
         found.ensure_connection()
-        return _current().writer.write_within(found.connection, [record])[0]
+        with found.wrap_database_errors:  # the writer talks to the driver: `retried` knows Django's errors
+            return _current().writer.write_within(found.connection, [record])[0]
 
 
 @atexit.register
@@ -282,7 +294,6 @@ def close() -> None:
 
 # Where store functions run
 
-_role = threading.local()
 _pool: tuple[int, ThreadPoolExecutor] | None = None
 
 

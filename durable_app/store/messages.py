@@ -10,7 +10,7 @@ from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
 from durable_app.store import database, notify, waits
 from durable_app.store.records import Checkpoint, Position
-from durable_app.store.steps import fence, record_within
+from durable_app.store.steps import fence, landed, record_within
 from durable_app.store.waits import News
 
 
@@ -33,6 +33,8 @@ def send(
     with database.transact():
         if sender is not None:
             fence(*sender)
+        if step is not None and landed(step):
+            return
         run = _lock_destination(destination)
         _insert_message(run, topic, text, idempotency_key)
         _wake_receiver(run, News("message", destination, topic))
@@ -81,6 +83,8 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
     """
     with database.transact():
         fence(step.run, step.attempt, workflow_id)
+        if (earlier := landed(step)) is not None:
+            return earlier.output
         message = (
             Message.objects.using(database.alias())
             .filter(destination_id=step.run, topic=topic, consumed_at__isnull=True)
@@ -104,6 +108,8 @@ def set_event(run: int, attempt: int, workflow_id: str, key: str, text: str, ste
     now = clock.now()
     with database.transact():
         fence(run, attempt, workflow_id)
+        if step is not None and landed(step):
+            return
         Event.objects.using(database.alias()).bulk_create(
             [Event(workflow_id=run, key=key, value=text, updated_at=now)],
             update_conflicts=True,

@@ -105,7 +105,7 @@ FROM own WHERE run.id = own.id
 """  # noqa: S608
 
 READ_STATE = """
-SELECT run.status, run.attempt, run.awaited, step.attempt
+SELECT run.status, run.attempt, run.awaited, step.attempt, step.output, step.error
 FROM durable_app_workflow AS run
 LEFT JOIN durable_app_step AS step
     ON step.workflow_id = run.id AND step.position = %s AND step.branch = %s

@@ -11,6 +11,7 @@ from durable_app.errors import (
     StepNondeterminismError,
 )
 from durable_app.models import Status, Step, Workflow
+from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, notify, waits
 from durable_app.store.records import Checkpoint, Created, Ended, NewRun, Outcome, Verdict
 from durable_app.store.steps import fence, record_within
@@ -116,9 +117,19 @@ def ended(workflow_id: str) -> Ended | None:
 
 @database.retried
 def first_ended(workflow_ids: list[str]) -> str | None:
-    """Return the id, earliest in the list, of a run that has ended."""
-    found = set(_rows().finished().filter(workflow_id__in=workflow_ids).values_list("workflow_id", flat=True))
-    return next((one for one in workflow_ids if one in found), None)
+    """Return the id, earliest in the list, of a run that has ended.
+
+    Raises NonExistentWorkflowError if none has, and one of them does not exist.
+    """
+    rows = _rows().filter(workflow_id__in=workflow_ids)
+    found = dict(rows.values_list("workflow_id", "status"))
+    for one in workflow_ids:
+        if found.get(one) in TERMINAL:
+            return one
+    for one in workflow_ids:
+        if one not in found:
+            raise NonExistentWorkflowError(one)
+    return None
 
 
 @database.retried

@@ -38,7 +38,7 @@ WHERE id = ? AND attempt = ? AND status = 'PENDING' AND NOT awaited
 """
 
 READ_STATE = """
-SELECT run.status, run.attempt, run.awaited, step.attempt
+SELECT run.status, run.attempt, run.awaited, step.attempt, step.output, step.error
 FROM durable_app_workflow AS run
 LEFT JOIN durable_app_step AS step
     ON step.workflow_id = run.id AND step.position = ? AND step.branch = ?

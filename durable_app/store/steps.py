@@ -86,6 +86,11 @@ def recorded_by(run: int, attempt: int, position: Position) -> Recorded | None:
     )
 
 
+def landed(step: Checkpoint) -> Recorded | None:
+    """Return the step if this store function has committed it before, and only the reply was lost."""
+    return recorded_by(step.run, step.attempt, step.position) if database.is_repeating() else None
+
+
 def receipt(using: str, workflow_id: str, position: Position) -> str | None:
     """Return the output of a transaction that has committed in another database, if it has."""
     return (

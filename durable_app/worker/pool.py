@@ -84,6 +84,7 @@ class EventLoop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._ending = False
 
     def run(self, flow: Flow[None]) -> None:
         """Execute a flow on the loop."""
@@ -98,8 +99,9 @@ class EventLoop:
     async def _execute(self, flow: Flow[None]) -> None:
         try:
             await _isolated(adrive(flow))
-        except BaseException:
-            logger.exception("Execution ended without an outcome")
+        except BaseException as error:
+            if not (self._ending and isinstance(error, asyncio.CancelledError)):
+                logger.exception("Execution ended without an outcome")
         finally:
             self.slots.give_back()
 
@@ -123,6 +125,7 @@ class EventLoop:
             self._loop.close()
 
     async def _cancel_all(self) -> None:
+        self._ending = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

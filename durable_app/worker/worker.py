@@ -101,6 +101,15 @@ class Worker:
                 return False
             time.sleep(0.02)
 
+    def quiet(self) -> None:
+        """Claim nothing more; what executes goes on, and parks if it only waits."""
+        self.claimer.accepting = False
+        self._subscriptions.close()
+        self.claimer.stop()
+        self.claimer.join(5)
+        self.incarnation.lease.draining = True
+        notify.bulletin.announce([notify.EVERYTHING])
+
     def stop(self, grace: float | None = None) -> int:
         """Claim nothing more, let runs end for ``grace`` seconds, hand back the rest.
 
@@ -109,15 +118,10 @@ class Worker:
         if self._stopped.is_set():
             return 0
         self._stopped.set()
-        self.claimer.accepting = False
         if grace is None:
             grace = conf.options().GRACEFUL_TIMEOUT.total_seconds()
         give_up_at = time.monotonic() + grace
-        self._subscriptions.close()
-        self.claimer.stop()
-        self.claimer.join(5)
-        self.incarnation.lease.draining = True
-        notify.bulletin.announce([notify.EVERYTHING])
+        self.quiet()
         for pool in (self.threads, self.loop):
             pool.slots.wait_until_idle(max(0.0, give_up_at - time.monotonic()))
         released = self._end()

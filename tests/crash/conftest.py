@@ -1,10 +1,11 @@
 """Real processes, and the ledgers that tell what they did."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def start(worker_env: dict[str, str], ledger: Ledger, tmp_path: Path) -> Iterato
                 env={**worker_env, "CRASH_LEASE": str(lease), **(env or {})},
                 stdout=processes.enter_context(log.open("wb")),
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             victim.log = log
             processes.callback(_end, victim)
@@ -67,6 +69,7 @@ def start(worker_env: dict[str, str], ledger: Ledger, tmp_path: Path) -> Iterato
 
 
 def _end(victim: Victim) -> None:
-    if victim.poll() is None:
-        victim.send_signal(signal.SIGKILL)  # kills a stopped process, too
+    """Kill the process, stopped or not, and those that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()

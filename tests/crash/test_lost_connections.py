@@ -12,17 +12,23 @@ from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
 from tests.crash.proxy import Fault, Loss, Proxy
 from tests.helpers import wait_until
+from tests.settings import DATABASES
 from tests.shop.crash import gated_trip, held_payment, tour
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
     pytest.mark.timeout(180),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no connection to lose"),
+    pytest.mark.skipif(
+        not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite has no connection to lose"
+    ),
 ]
 
 Start = Callable[..., Victim]
 
 STATEMENTS = {
+    "fence": b'FROM "durable_app_workflow" WHERE "durable_app_workflow"."id" = ',
+    "child": b"INSERT INTO durable_app_workflow",
+    "effect": b'INSERT INTO "shop_effect"',
     "claim": b"WITH ready AS MATERIALIZED",
     "checkpoint": b"INSERT INTO durable_app_step",
     "outcome": b"UPDATE durable_app_workflow AS run\nSET status =",

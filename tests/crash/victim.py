@@ -20,7 +20,8 @@ def main() -> None:
     if options.call:
         call(*options.call)
     else:
-        call_command("durable_worker", "--threads", str(options.threads), "--name", options.name)
+        numbers = ["--threads", str(options.threads), "--processes", str(options.processes)]
+        call_command("durable_worker", *numbers, "--name", options.name)
 
 
 def parsed() -> argparse.Namespace:
@@ -29,8 +30,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--nth", type=int, default=1, help="which hit of the point")
     parser.add_argument("--call", nargs=3, help="workflow, its id, its ledger: call it, run no worker")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--name", default="victim")
     parser.add_argument("--losses", help="file that gets a line for each run that this process loses")
+    parser.add_argument("--blind", action="store_true", help="do not notice that the lease is lost")
     parser.add_argument("--unfenced", action="store_true", help="break the fence: a seeded bug")
     return parser.parse_args()
 
@@ -41,6 +44,8 @@ def arm(options: argparse.Namespace) -> None:
 
     if options.at:
         points.arm(options.at, options.nth)
+    if options.blind:
+        seeded_bugs.never_notice_losses()
     if options.unfenced:
         seeded_bugs.ignore_attempts()
     if options.losses:

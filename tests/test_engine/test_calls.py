@@ -42,7 +42,7 @@ def nothing_executed() -> None:
 
 
 def row(chosen: str) -> dict[str, Any]:
-    return Workflow.objects.values().get(workflow_id=chosen)
+    return {**Workflow.objects.values().get(workflow_id=chosen)}
 
 
 def row_seen_by_others(chosen: str) -> dict[str, Any]:

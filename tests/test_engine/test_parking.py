@@ -1,8 +1,7 @@
 """A waiting run costs a row, not a thread: it parks, is woken by its news, and never misses them."""
 
-import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
@@ -26,10 +25,8 @@ from durable_app import (
     start_workflow,
     step,
     workflow,
-    workflow_id,
 )
 from durable_app.models import Wait
-from durable_app.store import messages, waits
 from durable_app.worker.worker import Worker
 from tests.helpers import in_thread, status, step_names, wait_for_status, wait_until
 
@@ -43,6 +40,13 @@ def parks_at_once(settings: Any) -> Iterator[None]:
     calls.clear()
     gate.clear()
     yield
+    gate.set()
+
+
+@pytest.fixture
+def worker(worker: Worker) -> Iterator[Worker]:
+    """Open the gate before the worker waits for its runs to end."""
+    yield worker
     gate.set()
 
 
@@ -162,7 +166,7 @@ def test_fifty_parked_runs_all_get_their_message() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_parked_run_shows_what_it_waits_for(worker: Worker) -> None:
     """128. The row of a parked run says for what it waits, until when, and is nobody's."""
-    start_workflow(receives).workflow_id
+    start_workflow(receives)
     with SetWorkflowID("reader"):
         start_workflow(reads_event, "nobody-yet")
     wait_for_status("reader", "WAITING")
@@ -234,7 +238,7 @@ def test_a_direct_call_never_parks(worker: Worker) -> None:
     """1, 136. A run called directly belongs to its caller's thread: it waits there as PENDING."""
     with SetWorkflowID("direct"):
         running: Future[Any] = in_thread(receives)
-    wait_until(lambda: ("durable.sleep" in [name for _, name in step_names("direct")]))
+    wait_until(lambda: "durable.sleep" in [name for _, name in step_names("direct")])
     assert status("direct") == "PENDING"
     send("direct", "hello", "go")
     assert running.result(60) == "hello"
@@ -287,144 +291,6 @@ def test_a_cancelled_sleeper_is_not_woken(worker: Worker) -> None:
     found = handle.get_status()
     assert (found.status, found.wake_at, found.waiting_for) == ("CANCELLED", None, "")
     assert not Wait.objects.exists()
-
-
-# Races: the news arrives while the run parks
-
-
-def chased(runs: int, bring: Callable[[str, random.Random], None], start: Callable[[int], str]) -> list[str]:
-    """Start runs and bring each its news from one of three threads, at random moments."""
-    ids = [start(number) for number in range(runs)]
-    dice = random.Random(runs)
-    order = ids[:]
-    dice.shuffle(order)
-
-    def work(mine: list[str], seed: int) -> None:
-        own = random.Random(seed)
-        for one in mine:
-            bring(one, own)
-
-    chasers = [in_thread(work, order[number::3], number) for number in range(3)]
-    for chaser in chasers:
-        chaser.result(60)
-    return ids
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_message_is_lost_however_it_meets_the_parking(worker: Worker) -> None:
-    """148, 150. A hundred runs get two messages each while they start, park and wake."""
-
-    def bring(run: str, dice: random.Random) -> None:
-        for number in range(2):
-            threading.Event().wait(dice.random() * 0.01)
-            send(run, number, "go")
-
-    ids = chased(100, bring, lambda _: start_workflow(receives_two).workflow_id)
-    assert [get_result(one, timeout=60) for one in ids] == [[0, 1]] * 100
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_event_is_lost_however_it_meets_the_parking(worker: Worker) -> None:
-    """155, 159. A hundred readers park while the runs that set their events execute."""
-
-    def start(number: int) -> str:
-        return start_workflow(reads_event, f"setter-{number}").workflow_id
-
-    numbers: dict[str, int] = {}
-
-    def bring(run: str, dice: random.Random) -> None:
-        with SetWorkflowID(f"setter-{numbers[run]}"):
-            sets_event(run)
-
-    def start_and_remember(number: int) -> str:
-        run = start(number)
-        numbers[run] = number
-        return run
-
-    ids = chased(100, bring, start_and_remember)
-    assert [get_result(one, timeout=60) for one in ids] == ids
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_childs_end_is_lost_however_it_meets_the_parking(worker: Worker) -> None:
-    """32. A hundred parents park for children that end at once."""
-    handles = [start_workflow(awaits_quick_child, number) for number in range(100)]
-    assert [handle.get_result(timeout=80) for handle in handles] == list(range(100))
-
-
-class Collision:
-    """Brings the news on another thread at the very moment at which a run looks for them, parking."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, moment: str, bring: Callable[[], Any]) -> None:
-        self.bring = bring
-        self.brought: Future[Any] | None = None
-        self.original = getattr(waits, moment)
-        monkeypatch.setattr(waits, moment, self)
-
-    def __call__(self, *args: Any) -> Any:
-        if self.brought is None:
-            self.brought = in_thread(self.bring)
-            # It may finish now, or block until the run has parked: both must be safe.
-            threading.Event().wait(0.2)
-        return self.original(*args)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("moment", ["fence", "_lock_against_senders", "_has_come", "_rows"])
-@pytest.mark.parametrize("kind", ["message", "event", "result", "cancelled"])
-def test_news_at_the_moment_of_parking_wake_the_run(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, moment: str, kind: str
-) -> None:
-    """150, 159. Before, between and after the checks of parking: whenever the news come, they count."""
-    with SetWorkflowID("other"):
-        start_workflow(sets_event_behind_the_gate if kind == "event" else gated, *["news"][: kind == "event"])
-    wait_for_status("other", "PENDING")
-    bring: dict[str, Callable[[], Any]] = {
-        "message": lambda: send("waiter", "news", "go"),
-        "event": gate.set,
-        "result": gate.set,
-        "cancelled": lambda: cancel_workflow("other"),
-    }
-    collision = Collision(monkeypatch, moment, bring[kind])
-    run: dict[str, tuple[Any, ...]] = {"message": (receives,), "event": (reads_event, "other")}
-    with SetWorkflowID("waiter"):
-        waiter = start_workflow(*run.get(kind, (awaits, "other")))
-    if kind == "cancelled":
-        with pytest.raises(AwaitedWorkflowCancelledError):
-            waiter.get_result(timeout=60)
-    else:
-        assert waiter.get_result(timeout=60) == ("through" if kind == "result" else "news")
-    assert collision.brought is not None
-    collision.brought.result(60)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_message_in_an_open_transaction_is_not_missed(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """147, 177. The run parks while the sender's transaction is open; its commit wakes the run."""
-    looked = threading.Event()
-    consume = messages.consume
-
-    def consume_and_tell(*args: Any, **kwargs: Any) -> Any:
-        looked.set()
-        return consume(*args, **kwargs)
-
-    @workflow(name="parking.receives_behind_the_gate")
-    def receives_behind_the_gate() -> Any:
-        assert gate.wait(60)
-        return [workflow_id(), recv("go", timeout_seconds=3600)]
-
-    monkeypatch.setattr(messages, "consume", consume_and_tell)
-    with SetWorkflowID("waiter"):
-        waiter = start_workflow(receives_behind_the_gate)
-    wait_for_status("waiter", "PENDING")
-    with transaction.atomic():
-        send("waiter", "news", "go")
-        gate.set()
-        assert looked.wait(60)
-        threading.Event().wait(0.2)
-    assert waiter.get_result(timeout=60) == ["waiter", "news"]
 
 
 @pytest.mark.django_db(transaction=True)

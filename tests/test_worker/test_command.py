@@ -115,6 +115,15 @@ def test_a_burst_ends_although_unknown_workflows_wait(manage):
     assert known.get_result(timeout=0) == 6
 
 
+def test_a_burst_of_several_processes_ends(manage):
+    """--burst --processes 2: the supervisor ends with its last process, and starts none again."""
+    handles = [start_workflow(workflows.sum_of_three, number, 0, 0) for number in range(10)]
+    supervisor = manage("durable_worker", "--burst", "--processes", "2")
+    assert supervisor.ended() == 0, supervisor.output
+    assert [handle.get_result(timeout=0) for handle in handles] == list(range(10))
+    assert supervisor.output.count(RUNNING) == 2
+
+
 def test_processes_talk_to_each_other(manage):
     """159. An event set in a worker process reaches a waiter here; a message from here reaches it."""
     manage("durable_worker")

@@ -1,13 +1,16 @@
 """``manage.py durable_worker``: arguments and signals; the rest is ``worker.Worker``."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 from django.utils import autoreload
@@ -18,6 +21,9 @@ from durable_app.incarnation import forget_callers
 from durable_app.store import database
 from durable_app.worker.supervisor import Supervisor
 from durable_app.worker.worker import Worker
+
+RELOAD_GRACE = 1.0
+"""Seconds that steps have to end when code has changed: nobody wants to wait for a reload."""
 
 
 def positive(text: str) -> int:
@@ -42,11 +48,21 @@ def seconds(text: str) -> float:
     return number
 
 
+def readable_options() -> conf.Options:
+    """Return the project's options, the defaults for unreadable ones: these the system checks report."""
+    try:
+        return conf.options()
+    except ImproperlyConfigured:
+        return conf.Options()
+
+
 class Command(BaseCommand):
+    _worker: Worker | None = None
+
     help = "Runs workflows: claims, executes, wakes and recovers them, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        options = conf.options()
+        options = readable_options()
         parser.add_argument(
             "--threads",
             type=positive,
@@ -78,20 +94,22 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         self._check_database()
         if options["processes"] > 1:
-            sys.exit(self._supervise(options["processes"]))
+            sys.exit(self._supervise(options["processes"], forever=not options["burst"]))
         reload = settings.DEBUG if options["reload"] is None else options["reload"]
         if reload and not options["burst"]:
-            autoreload.run_with_reloader(self._run, **options)
+            self._run_with_reloader(**options)
         else:
             self._run(**options)
 
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Run the system checks, of which some ask the database."""
+        with self._reaching_database():
+            super().check(*args, **kwargs)
+
     def _check_database(self) -> None:
         alias = database.alias()
-        try:
+        with self._reaching_database():
             missing = unapplied_migrations(alias)
-        except OperationalError as error:
-            raise CommandError(f"The database {alias!r} cannot be reached: {error}") from error
-        finally:
             connections[alias].close()
         if missing:
             raise CommandError(
@@ -99,13 +117,31 @@ class Command(BaseCommand):
                 f"Run: python manage.py migrate --database {alias}"
             )
 
-    def _supervise(self, count: int) -> int:
+    @contextlib.contextmanager
+    def _reaching_database(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise CommandError(f"The database {database.alias()!r} cannot be reached: {error}") from error
+
+    def _supervise(self, count: int, *, forever: bool) -> int:
         """Run the same command in ``count`` processes; a later ``--processes`` wins in each."""
-        supervisor = Supervisor([*sys.orig_argv, "--processes", "1"], count)
+        supervisor = Supervisor([*sys.orig_argv, "--processes", "1"], count, forever=forever)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: supervisor.signal(number))
-        self.stdout.write(f"Supervising {count} worker processes.")
+        self._say(f"Supervising {count} worker processes.")
         return supervisor.run()
+
+    def _run_with_reloader(self, **options: Any) -> None:
+        """Run until code changes, and hand the runs back before this process ends for the next one."""
+        status: Any = 0
+        try:
+            autoreload.run_with_reloader(self._run, **options)
+        except SystemExit as ended:
+            status = ended.code
+        if self._worker is not None:
+            self._end(self._worker, min(RELOAD_GRACE, options["graceful_timeout"]), status)
+        sys.exit(status)
 
     def _run(self, **options: Any) -> None:
         worker = Worker(
@@ -115,18 +151,27 @@ class Command(BaseCommand):
         )
         stopping = self._listen_for_signals()
         worker.start()
-        self.stdout.write(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
-        self.stdout.flush()
+        self._worker = worker
+        self._say(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
         while not stopping.wait(0.2):
             if options["burst"] and worker.run_until_idle(timeout=0.2):
                 break
-        released = worker.stop(grace=options["graceful_timeout"])
+        self._end(worker, options["graceful_timeout"], 0)
+
+    def _end(self, worker: Worker, grace: float, status: int) -> None:
+        """Drain the worker; end the process right here if threads still execute."""
+        worker.quiet()
+        self._say(f"Worker {worker.name} is stopping; {worker.busy} runs have {grace:g} seconds to end.")
+        released = worker.stop(grace=grace)
         forget_callers()
-        self.stdout.write(f"Worker {worker.name} has stopped; {released} runs were handed back.")
-        self.stdout.flush()
+        self._say(f"Worker {worker.name} has stopped; {released} runs were handed back.")
         database.close()
         if released or worker.busy:
-            os._exit(0)  # threads still execute; their runs belong to others now
+            os._exit(status)  # threads still execute; their runs belong to others now
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
 
     def _listen_for_signals(self) -> threading.Event:
         """Let the first signal drain and the second abort. (Under autoreload only the main thread may.)"""

@@ -26,8 +26,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         """Run it; every signal that asks for the end is a Ctrl-C."""
-        for kind in (signal.SIGTERM, signal.SIGHUP):
+        for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup would have it
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
             run_demo(sys.stdout, once=once)
         except DemoFailed as failure:

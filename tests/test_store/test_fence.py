@@ -1,0 +1,221 @@
+"""Every write of a run carries its attempt, and is refused under another one."""
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+import durable_app.store
+from durable_app import clock
+from durable_app.errors import OwnershipLost, WorkflowCancelled
+from durable_app.models import Event, EventHistory, Message, Status, Step, Wait, Workflow
+from durable_app.store import database, messages, runs, steps, waits
+from durable_app.store.records import Checkpoint, NewRun, Outcome, Position, Verdict
+from durable_app.store.waits import News
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CURRENT = 3
+
+Write = Callable[[Workflow, int], Any]
+
+
+def make_run(status: str = Status.PENDING) -> Workflow:
+    now = clock.now()
+    return Workflow.objects.create(
+        workflow_id=str(uuid4()),
+        name="fenced",
+        inputs='{"args": [], "kwargs": {}}',
+        status=status,
+        attempt=CURRENT,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def checkpoint(run: Workflow, attempt: int) -> Checkpoint:
+    now = clock.now()
+    return Checkpoint(
+        run=run.pk,
+        attempt=attempt,
+        position=Position(1),
+        name="step",
+        output="1",
+        started_at=now,
+        finished_at=now,
+    )
+
+
+def outcome(run: Workflow, attempt: int) -> Outcome:
+    return Outcome(run=run.pk, attempt=attempt, status="SUCCESS", output="1", error=None, at=clock.now())
+
+
+def committed(record: Any, run: Workflow) -> None:
+    """Write through the hot path, which answers with a verdict, and say what it means."""
+    verdict = database.commit(record)
+    if verdict is not Verdict.WRITTEN:
+        steps.raise_for(verdict, run.workflow_id)
+
+
+def child(run: Workflow) -> NewRun:
+    return NewRun(
+        workflow_id=f"{run.workflow_id}-1",
+        name="child",
+        inputs="{}",
+        status="ENQUEUED",
+        created_at=clock.now(),
+    )
+
+
+WRITES: dict[str, Write] = {
+    "checkpoint": lambda run, attempt: committed(checkpoint(run, attempt), run),
+    "outcome": lambda run, attempt: committed(outcome(run, attempt), run),
+    "finish_awaited": lambda run, attempt: runs.finish_awaited(outcome(run, attempt), run.workflow_id),
+    "launch_child": lambda run, attempt: runs.launch_child(
+        child(run), checkpoint(run, attempt), run.workflow_id
+    ),
+    "send": lambda run, attempt: messages.send(
+        run.workflow_id,
+        "topic",
+        "1",
+        sender=(run.pk, attempt, run.workflow_id),
+        step=checkpoint(run, attempt),
+    ),
+    "send from a step": lambda run, attempt: messages.send(
+        run.workflow_id, "topic", "1", sender=(run.pk, attempt, run.workflow_id)
+    ),
+    "consume": lambda run, attempt: messages.consume(
+        checkpoint(run, attempt), run.workflow_id, "topic", last_chance=True
+    ),
+    "set_event": lambda run, attempt: messages.set_event(
+        run.pk, attempt, run.workflow_id, "key", "1", checkpoint(run, attempt)
+    ),
+    "set_event from a step": lambda run, attempt: messages.set_event(
+        run.pk, attempt, run.workflow_id, "key", "1", None
+    ),
+    "park": lambda run, attempt: waits.park(
+        run.pk, attempt, run.workflow_id, news=(News("message", run.workflow_id, "topic"),)
+    ),
+    "block": lambda run, attempt: waits.block(run.pk, attempt, run.workflow_id, "changed code"),
+    "fence": lambda run, attempt: in_transaction(steps.fence, run.pk, attempt, run.workflow_id),
+}
+
+INDIRECT = {
+    "record_within": "writes in a transaction whose owner has fenced",
+    "landed": "reads",
+    "recorded_by": "reads",
+    "judge": "explains a refusal",
+    "raise_for": "explains a refusal",
+}
+"""Functions of the store that are given an attempt or a checkpoint, but fence nothing, and why."""
+
+
+def in_transaction(function: Callable[..., Any], *args: Any) -> None:
+    with database.transact():
+        function(*args)
+
+
+def everything() -> list[Any]:
+    """Return all that a write could have changed."""
+    models = (Workflow, Step, Message, Event, EventHistory, Wait)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+@pytest.mark.parametrize("attempt", [CURRENT - 1, CURRENT + 1])
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_under_another_attempt_is_refused_and_changes_nothing(name: str, attempt: int) -> None:
+    """61, 73, 95, F02, F03. OwnershipLost for every kind of write, and no row is touched."""
+    run = make_run()
+    before = everything()
+
+    with pytest.raises(OwnershipLost):
+        WRITES[name](run, attempt)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_of_a_cancelled_run_is_refused_as_such(name: str) -> None:
+    """100, 101. A cancelled run keeps its attempt: its execution learns what has happened."""
+    run = make_run(Status.CANCELLED)
+    before = everything()
+
+    with pytest.raises(WorkflowCancelled):
+        WRITES[name](run, CURRENT)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("status", [Status.ENQUEUED, Status.WAITING, Status.ERROR])
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_of_a_run_that_nobody_executes_is_refused(name: str, status: str) -> None:
+    """95. The attempt alone does not suffice: the run must be executing."""
+    run = make_run(status)
+    before = everything()
+
+    with pytest.raises(OwnershipLost):
+        WRITES[name](run, CURRENT)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_to_a_deleted_run_is_refused(name: str) -> None:
+    """95, 173. Nothing is written for a run that is gone."""
+    run = make_run()
+    gone = Workflow(pk=run.pk, workflow_id=run.workflow_id)
+    run.delete()
+
+    with pytest.raises(OwnershipLost):
+        WRITES[name](gone, CURRENT)
+
+    assert everything() == [[], [], [], [], [], []]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITES if name != "fence"])
+def test_the_owners_write_lands(name: str) -> None:
+    """97. The same writes under the current attempt: the refusals above are the fence's doing."""
+    run = make_run()
+    before = everything()
+
+    WRITES[name](run, CURRENT)
+
+    assert everything() != before
+
+
+def test_a_lost_reply_is_told_from_another_executions_record() -> None:
+    """60, 72. The own record counts as written; one of an earlier attempt at the position does not."""
+    run = make_run()
+    own = checkpoint(run, CURRENT)
+
+    assert database.commit(own) is Verdict.WRITTEN
+    assert database.commit(own) is Verdict.WRITTEN
+    Step.objects.update(attempt=CURRENT - 1)
+    assert database.commit(own) is Verdict.TAKEN
+    assert Step.objects.count() == 1
+
+
+def test_no_write_of_the_store_is_missing_here() -> None:
+    """F03. Whatever function of the store takes an attempt is either tested above, or known to be safe."""
+    tested = {name.split()[0] for name in WRITES} | INDIRECT.keys()
+
+    found = set()
+    for module in pkgutil.iter_modules(durable_app.store.__path__, "durable_app.store."):
+        if module.name.endswith(".postgres") and not database.is_postgres():
+            continue
+        for name, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
+            if function.__module__ == module.name and not name.startswith("_") and _is_a_runs_write(function):
+                found.add(name)
+
+    assert found - tested == set()
+    assert {"park", "send", "consume", "launch_child"} <= found
+
+
+def _is_a_runs_write(function: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(function).parameters
+    texts = [str(one.annotation) for one in parameters.values()]
+    return "attempt" in parameters or any("Checkpoint" in text or "Outcome" in text for text in texts)
