@@ -77,7 +77,7 @@ class Decorated(Generic[P, R]):
 
 def _unwrapped(func: Any) -> tuple[Callable[..., Any], Binding]:
     if isinstance(func, staticmethod):
-        return func.__func__, "function"
+        return func.__func__, "static"
     if isinstance(func, classmethod):
         return func.__func__, "class"
     if not callable(func):
@@ -117,7 +117,7 @@ class Workflow(Decorated[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if self.binding == "class":
             return BoundWorkflow(self, owner if owner is not None else type(instance))
-        return self if instance is None else BoundWorkflow(self, instance)
+        return self if instance is None or self.binding == "static" else BoundWorkflow(self, instance)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the workflow durably in this thread and return its result."""

@@ -28,7 +28,7 @@ class _StepLike(Decorated[P, R]):
     def _bind(self, instance: Any, owner: type | None) -> Any:
         if self.binding == "class":
             return MethodType(self, owner if owner is not None else type(instance))
-        return self if instance is None else MethodType(self, instance)
+        return self if instance is None or self.binding == "static" else MethodType(self, instance)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self._bind(instance, owner)

@@ -14,7 +14,7 @@ from durable_app.errors import ConflictingRegistrationError, WorkflowFunctionNot
 
 logger = logging.getLogger("durable_app")
 
-Binding = Literal["function", "class", "instance"]
+Binding = Literal["function", "static", "class", "instance"]
 
 TEMPORARY = "<temp>."
 """Prefix of the workflow that carries a step which was started by itself."""
@@ -41,7 +41,7 @@ class Definition:
 
         Raises WorkflowFunctionNotFoundError when this process has no such class or instance.
         """
-        if self.binding == "function":
+        if self.binding in ("function", "static"):
             return self.func
         if self.binding == "class":
             return self.func.__get__(self._class_named(class_name))  # type: ignore[no-any-return]

@@ -148,8 +148,14 @@ class _Attempt:
 
     def _fence(self) -> None:
         execution = self.scope.execution
+        held = execution.run, execution.attempt, execution.workflow_id
         if not self.is_elsewhere:
-            store.fence(execution.run, execution.attempt, execution.workflow_id)
+            store.fence(*held)
+            return
+        # No row lock of ours protects the run there. The receipt's key does, from before the writes on: who
+        # owns the run once it stands is the last owner whose writes can commit before it is adopted.
+        store.claim_receipt(self.plan.using, execution.workflow_id, self.position)
+        database.call(store.check_held, *held)
 
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         status = StepStatus(

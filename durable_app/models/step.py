@@ -37,8 +37,9 @@ class Step(models.Model):
 class Receipt(models.Model):
     """A transaction's checkpoint beside its writes, where these live in another database.
 
-    Written in the user's transaction; the engine's own checkpoint follows. Exactly once rests on the
-    primary key: the second execution of a step cannot commit its writes.
+    Begun in the user's transaction before its writes, and completed with them; the engine's own
+    checkpoint follows. Exactly once rests on the primary key: a second execution of a step waits for the
+    first, and cannot commit its writes.
     """
 
     pk = models.CompositePrimaryKey("workflow_id", "position", "branch")

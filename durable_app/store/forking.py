@@ -145,6 +145,7 @@ def rewind(plan: Rewind) -> None:
         changes = {"app_version": plan.app_version} if plan.app_version else {}
         _rows().filter(pk=run).update(
             status=Status.ENQUEUED,
+            worker=None,
             attempt=F("attempt") + 1,
             recovery_attempts=0,
             queue_name=plan.queue_name,

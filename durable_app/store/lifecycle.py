@@ -140,6 +140,7 @@ def _enqueue_again(pks: list[int], queue_name: str | None) -> None:
     now = clock.now()
     _rows().filter(pk__in=pks).update(
         status=Status.ENQUEUED,
+        worker=None,
         attempt=F("attempt") + 1,
         recovery_attempts=0,
         queue_name=queue_name,

@@ -39,6 +39,17 @@ def fence(run: int, attempt: int, workflow_id: str) -> None:
     else:
         rows.update(updated_at=F("updated_at"))
         state = rows.values_list("status", "attempt").first()
+    _check(state, attempt, workflow_id)
+
+
+@database.retried
+def check_held(run: int, attempt: int, workflow_id: str) -> None:
+    """Prove, without a lock, that the run is this attempt's; raises what ``fence`` raises."""
+    rows = Workflow.objects.using(database.alias()).filter(pk=run)
+    _check(rows.values_list("status", "attempt").first(), attempt, workflow_id)
+
+
+def _check(state: tuple[str, int] | None, attempt: int, workflow_id: str) -> None:
     if state == (Status.PENDING, attempt):
         return
     if state is not None and state[0] == Status.CANCELLED:
@@ -101,15 +112,24 @@ def receipt(using: str, workflow_id: str, position: Position) -> str | None:
     )
 
 
-def leave_receipt(using: str, workflow_id: str, position: Position, output: str) -> None:
-    """Write a transaction's receipt beside its writes; IntegrityError if there is one already."""
+def claim_receipt(using: str, workflow_id: str, position: Position) -> None:
+    """Begin a transaction's receipt, before its writes: a second owner waits for this one's end.
+
+    IntegrityError if there is one already.
+    """
     Receipt(
         workflow_id=workflow_id,
         position=position.number,
         branch=position.branch,
-        output=output,
         created_at=clock.now(),
     ).save(using=using, force_insert=True)
+
+
+def leave_receipt(using: str, workflow_id: str, position: Position, output: str) -> None:
+    """Complete a transaction's receipt, in the transaction that began it."""
+    Receipt.objects.using(using).filter(
+        workflow_id=workflow_id, position=position.number, branch=position.branch
+    ).update(output=output)
 
 
 def drop_receipts(using: str, workflow_id: str) -> None:

@@ -17,7 +17,7 @@ from durable_app.models import TRANSITIONS, EventHistory, Message, Status, Step,
 from durable_app.models.workflow import TERMINAL
 from tests.shop.models import Effect
 
-TRANSACTIONS = {"charge", "ship", "charge_gated"}
+TRANSACTIONS = {"charge", "ship", "charge_gated", "ship_gated"}
 VALUES = TRANSACTIONS | {"plain", "gated", "durable.recv", "durable.getResult"}
 """Recorded steps whose outputs make up the outcome of a run, in their order."""
 

@@ -50,6 +50,7 @@ POINTS = {
     "after-checkpoint": Point(target="store.database.commit", when="after", counts=_writes(Checkpoint)),
     "recording": Point(target="store.steps.record_within", when="after"),
     "after-transaction": Point(target="engine.transactions._Attempt.run", when="after"),
+    "receipt-begun": Point(target="store.steps.claim_receipt", when="after"),
     "receipt": Point(target="store.steps.leave_receipt", when="after"),
     "consumed": Point(target="store.messages.consume", when="after", counts=_found),
     "launched": Point(target="store.runs.launch_child", when="after"),

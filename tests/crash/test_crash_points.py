@@ -36,6 +36,7 @@ CRASHES = [
     ("consumed", 1),
     ("launched", 1),
     ("after-transaction", 1),
+    ("receipt-begun", 1),
     ("receipt", 1),
     ("after-transaction", 2),
     ("before-parking", 1),

@@ -74,6 +74,20 @@ def test_a_lost_statement_or_reply_changes_nothing(
     assert ledger.violations(crashes=0) == []
 
 
+def test_a_caller_whose_insert_got_no_reply_runs_the_workflow_itself(
+    start: Start, ledger: Ledger, worker_env: dict[str, str]
+) -> None:
+    """5, 21, 282, F19. The row that it finds is its own: there is nobody else to wait for."""
+    text = b"INSERT INTO durable_app_workflow"
+    with Proxy(worker_env["DATABASE_URL"], Loss(text=text, at_commit=False, fault="reply")) as proxy:
+        caller = start("--call", "short_trip", "called", ledger, env={"DATABASE_URL": proxy.url})
+        wait_until(lambda: caller.poll() is not None, what="the caller's end")
+
+    assert caller.returncode == 0, caller.log.read_text()
+    assert proxy.losses == 1
+    assert ledger.violations(crashes=0) == []
+
+
 def terminate(condition: str) -> None:
     """End the backends that fulfil a condition; fail unless there was one."""
     with connection.cursor() as cursor:

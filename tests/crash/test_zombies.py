@@ -6,16 +6,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 from durable_app import clock, start_workflow
 from durable_app.handles import WorkflowHandle
-from durable_app.models import Status, Step, Workflow
+from durable_app.models import Receipt, Status, Step, Workflow
 from durable_app.store import database
 from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
 from tests.helpers import wait_until
 from tests.settings import DATABASES
-from tests.shop.crash import gated_trip, held_payment
+from tests.shop.crash import gated_trip, held_payment, held_shipping
 from tests.shop.models import Effect
 
 pytestmark = [
@@ -26,6 +27,10 @@ pytestmark = [
 Start = Callable[..., Victim]
 
 LEASE = 2
+
+on_postgres = pytest.mark.skipif(
+    not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite's one writer stops all others"
+)
 
 
 def stopped(victim: Victim) -> None:
@@ -101,9 +106,7 @@ def database_time() -> datetime:
     return clock.now()
 
 
-@pytest.mark.skipif(
-    not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite's one writer stops all others"
-)
+@on_postgres
 def test_a_zombie_inside_a_transaction_blocks_nobody_and_pays_once(start: Start, ledger: Ledger) -> None:
     """97, F04. Its row lock keeps the run: the sweep passes it over and goes on with the others."""
     held = start_workflow(held_payment, str(ledger))
@@ -129,6 +132,45 @@ def test_a_zombie_inside_a_transaction_blocks_nobody_and_pays_once(start: Start,
     assert Effect.objects.filter(workflow_id=held.workflow_id).count() == 1
     assert len(ledger.executions(held.workflow_id, "paid")) == 1
     assert ledger.violations(crashes=1) == []
+
+
+@on_postgres
+def test_a_zombie_inside_a_transaction_elsewhere_pays_once(
+    start: Start, ledger: Ledger, tmp_path: Path
+) -> None:
+    """66, 97, F04, F73. No row lock of ours protects the run there: its receipt must."""
+    handle = start_workflow(held_shipping, str(ledger))
+    losses = tmp_path / "losses"
+    zombie = start("--threads", 1, "--losses", losses, lease=LEASE)
+    wait_until(lambda: ledger.executions(step="shipped"))
+    stopped(zombie)
+
+    heir = start("--threads", 1, lease=LEASE)
+    ledger.gate("shipped", heir.pid)
+    run = Workflow.objects.get()
+    wait_until(lambda: _has_ended_or_waits_for_the_zombie(run))
+    ledger.gate("shipped", zombie.pid)
+    zombie.send_signal(signal.SIGCONT)
+    handle.get_result(timeout=PATIENCE)
+    wait_until(losses.exists)
+
+    effects = Effect.objects.using("other").filter(workflow_id=handle.workflow_id)
+    assert len(effects) == 1
+    assert effects[0].step.split()[1] == handle.get_result()[0]
+    assert not Receipt.objects.using("other").exists()
+
+
+def _has_ended_or_waits_for_the_zombie(run: Workflow) -> bool:
+    """Return whether the heir has done all that it can while the zombie sleeps."""
+    run.refresh_from_db()
+    if run.finished_at:
+        return True
+    with connections["other"].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_short_lease_is_kept_through_a_long_step(start: Start, ledger: Ledger) -> None:

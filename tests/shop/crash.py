@@ -118,3 +118,17 @@ def charge_gated(ledger: str, name: str) -> str:
 @workflow(max_recovery_attempts=1)
 def poisonous(ledger: str) -> None:
     explode(ledger)
+
+
+@transaction(using="other")
+def ship_gated(ledger: str, name: str) -> str:
+    token = note(ledger, name)
+    Effect.objects.using("other").create(workflow_id=workflow_id(), step=f"{name} {token}")
+    wait_for_file(f"{ledger}.{name}.{os.getpid()}")
+    return token
+
+
+@workflow
+def held_shipping(ledger: str) -> list[str]:
+    """Block inside a transaction of the other database, until its process's gate is open."""
+    return [ship_gated(ledger, "shipped"), plain(ledger, "last")]

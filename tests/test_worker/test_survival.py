@@ -51,16 +51,10 @@ def open_broken() -> None:
         cursor.execute("SELECT nonsense FROM nowhere")
 
 
-def closed() -> None:
-    open_atomic()
-    connection.connection.close()
-
-
 LEFTOVERS = {
     "atomic": open_atomic,
     "autocommit": open_without_autocommit,
     "broken": open_broken,
-    "closed": closed,
 }
 
 
