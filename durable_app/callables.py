@@ -1,6 +1,5 @@
 """What a decorated function becomes: an object called and bound as the function was."""
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
-from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.flow import Flow, adrive, drive, drive_blocking, on_event_loop
 from durable_app.engine.launch import Target, refuse_in_step
 from durable_app.errors import (
     DurableError,
@@ -20,7 +19,7 @@ from durable_app.errors import (
     WorkflowFunctionNotFoundError,
 )
 from durable_app.handles import WorkflowHandle, refuse_in_transaction
-from durable_app.incarnation import callers_lease
+from durable_app.incarnation import callers_lease, known_lease
 from durable_app.registry import Binding, Definition, registry
 from durable_app.store import database
 
@@ -28,15 +27,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NAME_LENGTH = 255
-
-
-def on_event_loop() -> bool:
-    """Return whether an event loop runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 class ConfiguredInstance:
@@ -168,7 +158,8 @@ class Workflow(Decorated[P, R]):
             await sync_to_async(refuse_in_transaction)(f"{self.name}()")
             lease = await sync_to_async(callers_lease)()
         else:
-            lease = await database.acall(callers_lease)
+            found = known_lease()
+            lease = found if found is not None else await database.acall(callers_lease)
         invocation = calls.Invocation(target=target, func=func, lease=lease)
         return await adrive(calls.call(invocation, given))
 
@@ -192,7 +183,7 @@ class Workflow(Decorated[P, R]):
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
         """Enqueue a run and return its handle; see ``start_workflow``."""
-        return WorkflowHandle(drive(self.start_on(None, args, kwargs)))
+        return WorkflowHandle(drive_blocking(self.start_on(None, args, kwargs), "astart"))
 
     async def astart(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
         """Async twin of ``start``."""
@@ -240,7 +231,7 @@ class BoundWorkflow:
 
     def start(self, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Enqueue a run and return its handle."""
-        return WorkflowHandle(drive(self.start_flow(args, kwargs)))
+        return WorkflowHandle(drive_blocking(self.start_flow(args, kwargs), "astart"))
 
 
 def decorated_in(func: Any) -> Any:

@@ -117,7 +117,13 @@ class StepOptions:
             raise InvalidOptionError(f"step {name!r}: preemptible needs an async function")
         if self.retry.asks_asynchronously and not is_async:
             raise InvalidOptionError(f"step {name!r} is sync but should_retry is async")
-        return StepPlan(name=name, retry=self.retry, timeout=self.timeout, preemptible=self.preemptible)
+        return StepPlan(
+            name=name,
+            retry=self.retry,
+            timeout=self.timeout,
+            preemptible=self.preemptible,
+            is_async=is_async,
+        )
 
 
 class Transaction(_StepLike[P, R]):

@@ -11,6 +11,7 @@ DurableError                                      (Exception) anything a caller 
 ├── NotAllowedInStepError                         a verb of workflows used inside a step
 ├── SynchronousCallError                          (RuntimeError) a blocking call on an event loop
 ├── OpenTransactionError                          waiting inside an open transaction
+├── TransactionLeftOpenError                      a function did not end its transaction
 ├── DatabaseNotReadyError                         tables missing, or a database without support
 ├── NonExistentWorkflowError                      no run has this id
 ├── ConflictingWorkflowError                      the id belongs to another function
@@ -113,6 +114,18 @@ class OpenTransactionError(DurableError):
             f"{verb} was used inside an open transaction on the database {using!r}: what it waits for "
             f"cannot be seen by others before the commit. Call it after the atomic() block, or use "
             f"start_workflow(), which joins the transaction."
+        )
+
+
+class TransactionLeftOpenError(DurableError):
+    """A step or workflow ended without ending a transaction that it began: its writes are rolled back."""
+
+    def __init__(self, what: str, using: str) -> None:
+        self.what = what
+        self.using = using
+        super().__init__(
+            f"{what} left a transaction open on the database {using!r}; it has been rolled back. Use "
+            f"`with transaction.atomic():`, or switch autocommit on again before the function ends."
         )
 
 

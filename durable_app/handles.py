@@ -11,7 +11,7 @@ from asgiref.sync import markcoroutinefunction
 from durable_app import serialization
 from durable_app.engine import results
 from durable_app.engine.context import Scope, current
-from durable_app.engine.flow import Call, Flow, adrive, drive
+from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
 from durable_app.engine.management import as_step
 from durable_app.errors import NonExistentWorkflowError, OpenTransactionError
 from durable_app.store import database, listing
@@ -149,7 +149,9 @@ class WorkflowHandle(Generic[R]):
         scope, position = place()
         if scope is None:
             refuse_in_transaction("get_result()")
-        return cast(R, drive(self._result(scope, position, timeout, polling_interval_sec)))
+        return cast(
+            R, drive_blocking(self._result(scope, position, timeout, polling_interval_sec), "aget_result")
+        )
 
     @markcoroutinefunction
     def aget_result(self, *, timeout: float | None = None, polling_interval_sec: float = 1.0) -> Any:
@@ -164,7 +166,7 @@ class WorkflowHandle(Generic[R]):
 
     def get_status(self) -> WorkflowStatus:
         """Return the run's status; raises NonExistentWorkflowError if it is gone."""
-        return drive(status_flow(self.workflow_id))
+        return drive_blocking(status_flow(self.workflow_id), "aget_status")
 
     @markcoroutinefunction
     def aget_status(self) -> Any:

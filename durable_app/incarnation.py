@@ -151,9 +151,19 @@ def callers_lease() -> Lease:
     return _callers_incarnation().lease
 
 
+def known_lease() -> Lease | None:
+    """Return the process's own lease if it has one already; looks at memory only."""
+    found = _callers
+    return found[2].lease if found is not None and found[:2] == _key() else None
+
+
+def _key() -> tuple[int, str]:
+    return os.getpid(), str(database.connection().settings_dict["NAME"])
+
+
 def _callers_incarnation() -> Incarnation:
     global _callers  # noqa: PLW0603  (one a process, made on first use)
-    key = (os.getpid(), str(database.connection().settings_dict["NAME"]))
+    key = _key()
     if _callers is None or _callers[:2] != key:
         with _guard:
             if _callers is None or _callers[:2] != key:

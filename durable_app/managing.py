@@ -11,13 +11,12 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from asgiref.sync import markcoroutinefunction
 
 from durable_app import control
-from durable_app.callables import on_event_loop
 from durable_app.engine.context import Scope, ambient
-from durable_app.engine.flow import Call, Flow, adrive, drive
+from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
 from durable_app.engine.launch import DEFAULT_QUEUE, new_id
 from durable_app.engine.management import as_step
 from durable_app.engine.messaging import in_step
-from durable_app.errors import InvalidOptionError, SynchronousCallError
+from durable_app.errors import InvalidOptionError
 from durable_app.handles import (
     StepInfo,
     WorkflowHandle,
@@ -51,13 +50,7 @@ def _plainly(verb: Callable[[], T]) -> Flow[T]:
 
 
 def _now(name: str, twin: str, verb: Callable[[], T]) -> T:
-    return _drive(_flow(name, verb), twin)
-
-
-def _drive(flow: Flow[T], twin: str) -> T:
-    if on_event_loop():
-        raise SynchronousCallError(f"{twin[1:]}()", f"{twin}()")
-    return drive(flow)
+    return drive_blocking(_flow(name, verb), twin)
 
 
 # Cancelling
@@ -65,7 +58,7 @@ def _drive(flow: Flow[T], twin: str) -> T:
 
 def cancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> None:
     """Cancel a run that has not ended; unknown ids are passed over."""
-    cancel_workflows([workflow_id], cancel_children=cancel_children)
+    _now("cancelWorkflow", "acancel_workflow", _cancellation([workflow_id], cancel_children))
 
 
 @markcoroutinefunction
@@ -103,7 +96,9 @@ def resume_workflow(workflow_id: str, *, queue_name: str | None = None) -> Workf
 
     Raises NonExistentWorkflowError; a run that succeeded or failed is left alone.
     """
-    return resume_workflows([workflow_id], queue_name=queue_name)[0]
+    verb = partial(control.resume, [workflow_id], queue_name=queue_name)
+    _now("resumeWorkflow", "aresume_workflow", verb)
+    return WorkflowHandle(workflow_id)
 
 
 async def aresume_workflow(workflow_id: str, *, queue_name: str | None = None) -> WorkflowHandle[Any]:
@@ -155,7 +150,7 @@ def fork_workflow(workflow_id: str, start_step: int, **options: Unpack[ForkOptio
     ``replacement_children`` (old child id to new), ``timeout_seconds``. Raises NonExistentWorkflowError,
     ConflictingWorkflowError if the new id is taken.
     """
-    return WorkflowHandle(_drive(_fork_flow(workflow_id, start_step, options), "afork_workflow"))
+    return WorkflowHandle(drive_blocking(_fork_flow(workflow_id, start_step, options), "afork_workflow"))
 
 
 @markcoroutinefunction
@@ -233,7 +228,8 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 
 def delete_workflow(workflow_id: str, *, delete_children: bool = False) -> None:
     """Delete a run with all that belongs to it; unknown ids are passed over."""
-    delete_workflows([workflow_id], delete_children=delete_children)
+    verb = partial(control.delete, [workflow_id], delete_children=delete_children)
+    _now("deleteWorkflow", "adelete_workflow", verb)
 
 
 @markcoroutinefunction

@@ -10,11 +10,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from durable_app.callables import BoundWorkflow, Workflow, decorated_in, on_event_loop
+from durable_app.callables import BoundWorkflow, Workflow, decorated_in
 from durable_app.decorators import Step, StepOptions, Transaction
 from durable_app.engine import branches, calls, messaging, results, timers
 from durable_app.engine.context import Scope, StepStatus, current, require_trunk, require_workflow
-from durable_app.engine.flow import Flow, UserCode, adrive, drive
+from durable_app.engine.flow import Flow, UserCode, adrive, drive, drive_blocking, on_event_loop
 from durable_app.engine.launch import Target, refuse_in_step
 from durable_app.engine.steps import run_step as step_flow
 from durable_app.errors import (
@@ -38,11 +38,7 @@ KEY_LENGTH = 255
 
 
 def _blocking(verb: str, flow: Flow[T]) -> T:
-    """Drive a flow in this thread, unless that would stop an event loop."""
-    if on_event_loop():
-        flow.close()
-        raise SynchronousCallError(f"{verb}()", f"a{verb}()")
-    return drive(flow)
+    return drive_blocking(flow, f"a{verb}")
 
 
 # Starting

@@ -15,6 +15,7 @@ SAMPLES: dict[str, BaseException] = {
     "NotAllowedInStepError": errors.NotAllowedInStepError("sleep()", "pay"),
     "SynchronousCallError": errors.SynchronousCallError("send()", "asend()"),
     "OpenTransactionError": errors.OpenTransactionError("get_result()", "default"),
+    "TransactionLeftOpenError": errors.TransactionLeftOpenError("the step 'pay'", "default"),
     "NonExistentWorkflowError": errors.NonExistentWorkflowError("order-1", "`send` destination"),
     "ConflictingWorkflowError": errors.ConflictingWorkflowError("order-1", "class name", "A", "B"),
     "WorkflowIDInUseError": errors.WorkflowIDInUseError("order-1", "PENDING", "checkout"),

@@ -17,7 +17,7 @@ from durable_app.engine import timers
 from durable_app.engine.context import Cursor, Scope, current
 from durable_app.engine.flow import Flow, adrive, drive
 from durable_app.engine.timers import BranchSuspended
-from durable_app.store import database
+from durable_app.store import database, leftovers
 from durable_app.store.records import Position
 
 WIDEST = 32
@@ -55,7 +55,7 @@ def _run_and_close(cursor: Cursor, call: Callable[[], Any]) -> Outcome:
     try:
         return _run(cursor, call)
     finally:
-        database.close_thread_connections()
+        leftovers.close_connections()
 
 
 def _run(cursor: Cursor, call: Callable[[], Any]) -> Outcome:

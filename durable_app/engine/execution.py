@@ -18,7 +18,7 @@ from durable_app.errors import (
     UnexpectedStepError,
     WorkflowCancelled,
 )
-from durable_app.store import notify, runs, steps, waits
+from durable_app.store import leftovers, notify, runs, steps, waits
 from durable_app.store.records import Outcome, Verdict
 from durable_app.store.waits import News
 
@@ -84,13 +84,25 @@ def _in_scope(execution: Execution, func: Callable[..., Any]) -> Callable[..., A
         async def abody(*args: Any, **kwargs: Any) -> Any:
             scope.cursor.settle_in()
             with entered(scope):
-                return await func(*args, **kwargs)
+                try:
+                    value = await func(*args, **kwargs)
+                except BaseException:
+                    await leftovers.aroll_back()
+                    raise
+                await leftovers.arefuse(f"the workflow {execution.name!r}")
+                return value
 
         return abody
 
     def body(*args: Any, **kwargs: Any) -> Any:
         with entered(scope):
-            return func(*args, **kwargs)
+            try:
+                value = func(*args, **kwargs)
+            except BaseException:
+                leftovers.roll_back()
+                raise
+            leftovers.refuse(f"the workflow {execution.name!r}")
+            return value
 
     return body
 

@@ -6,12 +6,13 @@ psycopg's ``generators`` with their ``waiting`` drivers.)
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 
+from durable_app.errors import SynchronousCallError
 from durable_app.store import database, notify, runs
 from durable_app.store.records import Created, NewRun, Record
 
@@ -31,8 +32,8 @@ class Call:
     def perform(self) -> Any:
         return database.call(self.func, *self.args, **self.kwargs)
 
-    async def aperform(self) -> Any:
-        return await database.acall(self.func, *self.args, **self.kwargs)
+    def aperform(self) -> Awaitable[Any]:
+        return database.acall(self.func, *self.args, **self.kwargs)
 
 
 class Commit:
@@ -46,8 +47,8 @@ class Commit:
     def perform(self) -> Any:
         return database.commit(self.record)
 
-    async def aperform(self) -> Any:
-        return await database.acommit(self.record)
+    def aperform(self) -> Awaitable[Any]:
+        return database.acommit(self.record)
 
 
 class Create:
@@ -61,8 +62,8 @@ class Create:
     def perform(self) -> Created:
         return runs.create(self.record)
 
-    async def aperform(self) -> Created:
-        return await runs.acreate(self.record)
+    def aperform(self) -> Awaitable[Created]:
+        return runs.acreate(self.record)
 
 
 class UserCode:
@@ -111,6 +112,26 @@ class Listen:
 
     async def aperform(self) -> None:
         await notify.await_for(self.keys, self.seconds)
+
+
+def on_event_loop() -> bool:
+    """Return whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def drive_blocking(flow: Flow[T], twin: str) -> T:
+    """Drive a flow, unless that would stop an event loop.
+
+    Raises SynchronousCallError, which names the ``a``-prefixed twin to await instead.
+    """
+    if on_event_loop():
+        flow.close()
+        raise SynchronousCallError(f"{twin.removeprefix('a')}()", f"{twin}()")
+    return drive(flow)
 
 
 def drive(flow: Flow[T]) -> T:

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -165,8 +165,7 @@ def running_here(record: NewRun, worker_id: str) -> NewRun:
     deadline_at = record.deadline_at
     if deadline_at is None and record.timeout is not None:
         deadline_at = now + record.timeout
-    return replace(
-        record,
+    return record._replace(
         status="PENDING",
         queue_name=None,
         worker_id=worker_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from inspect import iscoroutine
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import sync_to_async
 
 from durable_app import clock, serialization
 from durable_app.engine import preemption, retries
@@ -23,6 +23,7 @@ from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, UserCode
 from durable_app.errors import MaxStepRetriesExceeded, StepTimeoutError
 from durable_app.retry import ONCE, Retry
+from durable_app.store import database, leftovers
 from durable_app.store.records import Position
 
 
@@ -34,6 +35,12 @@ class StepPlan:
     retry: Retry = ONCE
     timeout: float | None = None
     preemptible: bool = False
+    is_async: bool = False
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether nothing but its own end ends a try."""
+        return self.timeout is None and not self.preemptible
 
     @property
     def retries(self) -> bool:
@@ -58,9 +65,9 @@ def run_step(
     errors = yield from retries.earlier_failures(scope, position)
     while True:
         yield from ready_to_run(scope.cursor)
-        body = _body(scope, position, plan, func, len(errors))
+        inner = scope.inside(_status(position, plan, len(errors)))
         try:
-            value = yield UserCode(body, *args, **kwargs)
+            value = yield StepCode(inner, plan, func, args, kwargs)
         except Exception as error:
             errors.append(error)
             if not (yield from _may_retry(plan, errors)):
@@ -134,40 +141,57 @@ def _may_retry(plan: StepPlan, errors: list[Exception]) -> Flow[bool]:
     return bool(answer)
 
 
-def _body(
-    scope: Scope, position: Position, plan: StepPlan, func: Callable[..., Any], tries: int
-) -> Callable[..., Any]:
-    """Wrap the step's function so that it runs in the scope, and under the limits, of this try."""
-    status = StepStatus(
-        step_id=position.step_id,
-        name=plan.name,
-        current_attempt=tries if plan.retries else None,
-        max_attempts=plan.retry.max_attempts if plan.retries else None,
-    )
-    inner = scope.inside(status)
-    if iscoroutinefunction(func):
-        return _coroutine_body(inner, plan, func)
+def _status(position: Position, plan: StepPlan, tries: int) -> StepStatus:
+    if not plan.retries:
+        return StepStatus(position.step_id, plan.name)
+    return StepStatus(position.step_id, plan.name, tries, plan.retry.max_attempts)
 
-    def body(*args: Any, **kwargs: Any) -> Any:
-        token = current.set(inner)
+
+class StepCode:
+    """The call of a step's function, in the scope and under the limits of one try."""
+
+    __slots__ = ("args", "func", "kwargs", "plan", "scope")
+
+    def __init__(
+        self,
+        scope: Scope,
+        plan: StepPlan,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.scope, self.plan, self.func, self.args, self.kwargs = scope, plan, func, args, kwargs
+
+    def perform(self) -> Any:
+        token = current.set(self.scope)
         try:
-            value = func(*args, **kwargs)
-        finally:
-            current.reset(token)
-        return _coroutine_body(inner, plan, lambda: value)() if iscoroutine(value) else value
-
-    return body
-
-
-def _coroutine_body(scope: Scope, plan: StepPlan, func: Callable[..., Any]) -> Callable[..., Any]:
-    async def body(*args: Any, **kwargs: Any) -> Any:
-        token = current.set(scope)
-        try:
-            return await _limited(scope, plan, func(*args, **kwargs))
+            return self._call()
         finally:
             current.reset(token)
 
-    return body
+    def _call(self) -> Any:
+        """Call a sync function; it must leave no transaction open."""
+        try:
+            value = self.func(*self.args, **self.kwargs)
+        except BaseException:
+            leftovers.roll_back()
+            raise
+        if database.in_transaction():
+            leftovers.refuse(f"the step {self.plan.name!r}")
+        return value
+
+    async def aperform(self) -> Any:
+        token = current.set(self.scope)
+        try:
+            if not self.plan.is_async:
+                value = await sync_to_async(self._call)()
+                if not iscoroutine(value):
+                    return value
+            else:
+                value = self.func(*self.args, **self.kwargs)
+            return await (value if self.plan.is_unlimited else _limited(self.scope, self.plan, value))
+        finally:
+            current.reset(token)
 
 
 async def _limited(scope: Scope, plan: StepPlan, coroutine: Any) -> Any:

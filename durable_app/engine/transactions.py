@@ -24,7 +24,7 @@ from durable_app.engine.checkpoints import (
 from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, Pause, UserCode
 from durable_app.errors import ControlFlow
-from durable_app.store import database
+from durable_app.store import database, leftovers
 from durable_app.store import steps as store
 from durable_app.store.records import Position
 
@@ -122,11 +122,15 @@ class _Attempt:
                 self._fence()
                 text = self._call(func, args, kwargs)
                 self._record(text)
+            leftovers.refuse(f"the transaction {self.plan.name!r}")
             return text
         except IntegrityError:
             committed = self._committed_before(always=True)
             if committed is not None:
                 return committed
+            raise
+        except BaseException:
+            leftovers.roll_back()
             raise
 
     def _committed_before(self, *, always: bool = False) -> str | None:

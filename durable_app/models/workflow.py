@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTransform
 from django.utils.translation import gettext_lazy as _
 
 ID_LENGTH = 255
@@ -69,8 +70,10 @@ class WorkflowQuerySet(models.QuerySet):  # type: ignore[type-arg]
     def with_attributes(self, attributes: dict[str, Any]) -> "WorkflowQuerySet":
         """Runs whose attributes contain all these pairs; same on both databases."""
         found = self
-        for key, value in attributes.items():
-            found = found.filter(**{"attributes__" + key: value})
+        for number, (key, value) in enumerate(attributes.items()):
+            # Not attributes__<key>: there "isnull" or "contains" would be lookups.
+            name = f"attribute_{number}"
+            found = found.alias(**{name: KeyTransform(key, "attributes")}).filter(**{name: value})
         return found
 
     def without_payloads(self) -> "WorkflowQuerySet":

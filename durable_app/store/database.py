@@ -64,7 +64,10 @@ def is_pooled() -> bool:
 
 def in_memory() -> bool:
     """Return whether the database is SQLite without a file, which only its own threads can see."""
-    found = connection()
+    return _is_in_memory(connection())
+
+
+def _is_in_memory(found: BaseDatabaseWrapper) -> bool:
     return found.vendor == "sqlite" and bool(found.is_in_memory_db())  # type: ignore[attr-defined]
 
 
@@ -81,8 +84,11 @@ def in_transaction(using: str | None = None) -> bool:
 
 def joins_caller(using: str | None = None) -> bool:
     """Return whether writes belong on this thread's connection: in a transaction, or a test's."""
-    found = connection(using)
-    return found.in_atomic_block or (not found.get_autocommit() if found.connection else False)
+    return _is_joined(connection(using))
+
+
+def _is_joined(found: BaseDatabaseWrapper) -> bool:
+    return found.in_atomic_block or (found.connection is not None and not found.autocommit)
 
 
 def _is_test_wrapping(found: BaseDatabaseWrapper) -> bool:
@@ -92,7 +98,7 @@ def _is_test_wrapping(found: BaseDatabaseWrapper) -> bool:
 
 def under_test() -> bool:
     """Return whether Django's test environment is set up in this process."""
-    return hasattr(mail, "outbox")
+    return "outbox" in vars(mail)
 
 
 # Transactions of the store's own
@@ -189,10 +195,18 @@ def _explain(error: Exception) -> None:
 class _Process:
     """What this process holds open towards the database."""
 
-    def __init__(self, key: tuple[Any, ...], committer: Committer, writer: Any) -> None:
-        self.key = key
+    def __init__(self, found: BaseDatabaseWrapper, committer: Committer, writer: Any) -> None:
+        self.pid = os.getpid()
+        self.alias = found.alias
+        self.settings = found.settings_dict  # one dict for all threads; tests change its NAME
+        self.name = self.settings["NAME"]
         self.committer = committer
         self.writer = writer
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was opened by this process, for the database that is in use now."""
+        return self.settings["NAME"] == self.name and self.alias == alias() and self.pid == os.getpid()
 
 
 _process: _Process | None = None
@@ -206,23 +220,18 @@ def committer() -> Committer:
 
 def _current() -> _Process:
     global _process
-    key = (os.getpid(), alias(), _database_name())
     found = _process
-    if found is not None and found.key == key:
+    if found is not None and found.is_current:
         return found
     with _opening:
-        if _process is None or _process.key != key:
-            stale, _process = _process, _open(key)
-            if stale is not None and stale.key[0] == os.getpid():
+        if _process is None or not _process.is_current:
+            stale, _process = _process, _open()
+            if stale is not None and stale.pid == os.getpid():
                 stale.committer.close()
         return _process
 
 
-def _database_name() -> Any:
-    return connections[alias()].settings_dict["NAME"]
-
-
-def _open(key: tuple[Any, ...]) -> _Process:
+def _open() -> _Process:
     found = connection()
     writer: Any
     if is_postgres():
@@ -242,12 +251,12 @@ def _open(key: tuple[Any, ...]) -> _Process:
             f"Name another alias in DURABLE['DATABASE']."
         )
     patience = conf.options().LEASE.total_seconds()
-    return _Process(key, Committer(writer, patience=patience), writer)
+    return _Process(found, Committer(writer, patience=patience), writer)
 
 
 def commit(record: Record) -> Any:
     """Write one record: in the caller's transaction if there is one, else with the next group commit."""
-    if joins_caller() or in_memory():
+    if _must_join():
         return _commit_here(record)
     try:
         return committer().submit(record)
@@ -268,7 +277,8 @@ async def acommit(record: Record) -> Any:
 
 
 def _must_join() -> bool:
-    return joins_caller() or in_memory()
+    found = connection()
+    return _is_joined(found) or _is_in_memory(found)
 
 
 def _commit_here(record: Record) -> Any:
@@ -285,7 +295,7 @@ def close() -> None:
     with _opening:
         found, _process = _process, None
         pool, _pool = _pool, None
-    if found is not None and found.key[0] == os.getpid():
+    if found is not None and found.pid == os.getpid():
         found.committer.close()
     if pool is not None and pool[0] == os.getpid():
         pool[1].shutdown(wait=True)
@@ -366,5 +376,6 @@ def close_finished_connections() -> None:
             continue
         if found.in_atomic_block or not found.get_autocommit():
             found.close()  # a run left its transaction open: never let the next one inherit it
+            del connections[found.alias]
         else:
             found.close_if_unusable_or_obsolete()

@@ -1,6 +1,5 @@
 """Messages and events: written together with the wake-up of whoever waits for them."""
 
-from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -98,7 +97,7 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
         Message.objects.using(database.alias()).filter(pk=message.pk).update(
             consumed_at=clock.now(), consumed_by_position=step.position.number
         )
-        record_within(replace(step, output=message.value, finished_at=clock.now()))
+        record_within(step._replace(output=message.value, finished_at=clock.now()))
         return message.value
 
 

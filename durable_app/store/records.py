@@ -39,8 +39,7 @@ class Verdict(Enum):
     """The run is not this execution's any more."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewRun:
+class NewRun(NamedTuple):
     """A run to be created. Times are the clock's; texts are encoded already."""
 
     workflow_id: str
@@ -74,8 +73,7 @@ class NewRun:
     started_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A step's outcome, to be recorded if the run is still this execution's."""
 
     run: int
@@ -91,8 +89,7 @@ class Checkpoint:
     serialization: str = "json"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A run's end, to be recorded if the run is still this execution's."""
 
     run: int

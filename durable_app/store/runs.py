@@ -20,6 +20,8 @@ from durable_app.store.steps import fence, record_within
 def create(record: NewRun) -> Created:
     """Insert a run, in the caller's transaction if there is one; wake a worker at its commit."""
     created: Created = database.commit(record)
+    if created.run is None and record.worker_id is not None:
+        return Created(run=_own(record))
     _after_create(record, created)
     return created
 
@@ -27,9 +29,28 @@ def create(record: NewRun) -> Created:
 async def acreate(record: NewRun) -> Created:
     """Insert a run from a coroutine."""
     created: Created = await database.acommit(record)
+    if created.run is None and record.worker_id is not None:
+        return Created(run=await database.acall(_own, record))
     if record.status == Status.ENQUEUED and created.run is not None:
         notify.work()
     return created
+
+
+@database.retried
+def _own(record: NewRun) -> int | None:
+    """Return the row that this very record made before, if the reply to that was lost.
+
+    A row of our own incarnation, in its first attempt and made at the same microsecond, is no other's.
+    """
+    rows = _rows().filter(
+        workflow_id=record.workflow_id,
+        worker_id=record.worker_id,
+        attempt=record.attempt,
+        status=Status.PENDING,
+        created_at=record.created_at,
+    )
+    run: int | None = rows.values_list("pk", flat=True).first()
+    return run
 
 
 def _after_create(record: NewRun, created: Created) -> None:
@@ -52,9 +73,9 @@ def launch_child(record: NewRun, step: Checkpoint, parent_id: str) -> int | None
         with database.transact():
             fence(step.run, step.attempt, parent_id)
             created = create(record)
+            if database.is_repeating() and _is_recorded(step):
+                return created.run  # an earlier try has committed, and its reply was lost
             if created.run is None:
-                if _is_recorded(step):
-                    return None  # an earlier try has committed, and its reply was lost
                 check_same(record)
             record_within(step)
     except IntegrityError:
@@ -104,15 +125,15 @@ def find(workflow_id: str) -> Workflow | None:
 @database.retried
 def ended(workflow_id: str) -> Ended | None:
     """Return a run's state, with its outcome; None if there is no such run."""
-    row = (
-        _rows()
-        .filter(workflow_id=workflow_id)
-        .values_list("workflow_id", "status", "output", "error")
-        .first()
-    )
+    with database.connection().cursor() as cursor:  # asked by every look of everybody who waits
+        cursor.execute(
+            "SELECT status, output, error FROM durable_app_workflow WHERE workflow_id = %s",
+            [workflow_id],
+        )
+        row = cursor.fetchone()
     if row is None:
         return None
-    return Ended(workflow_id=row[0], status=row[1], output=row[2], error=row[3])
+    return Ended(workflow_id=workflow_id, status=row[0], output=row[1], error=row[2])
 
 
 @database.retried

@@ -13,7 +13,7 @@ from durable_app import clock
 from durable_app.store.batches import judge, write_mixed
 from durable_app.store.records import Checkpoint, Created, NewRun, Outcome, Record, Verdict
 
-_RUN_COLUMNS = NewRun.__slots__
+_RUN_COLUMNS = NewRun._fields
 
 INSERT_RUN = f"""
 INSERT INTO durable_app_workflow ({", ".join(f'"{name}"' for name in _RUN_COLUMNS)}, updated_at)

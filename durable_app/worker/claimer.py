@@ -39,6 +39,12 @@ class Claimer(Service):
         self.loop: EventLoop | None = None
         self.accepting = True
         self._dispatching = threading.Lock()
+        self._may_be_more = True
+
+    def slot_freed(self) -> None:
+        """Claim again if the last claim took all there was room for; else a wake-up will tell."""
+        if self._may_be_more:
+            self.wake()
 
     def use(self, threads: Threads, loop: EventLoop) -> None:
         """Say where the runs are to execute."""
@@ -66,7 +72,7 @@ class Claimer(Service):
         lease = self._lease()
         if not lease.allows_start:
             return None
-        full = False
+        full = hungry = False
         for pool, is_async, park_after in (
             (threads, False, self._park_after),
             (loop, True, self._async_park_after),
@@ -77,6 +83,8 @@ class Claimer(Service):
             for flow in self._flows(lease, found, park_after):
                 pool.run(flow)
             full = full or (bool(found) and len(found) == room)
+            hungry = hungry or len(found) == room
+        self._may_be_more = hungry
         return 0.0 if full and (threads.slots.free or loop.slots.free) else None
 
     def _claimer(self, lease: Lease) -> queues.Claimer:

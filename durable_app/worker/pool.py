@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from durable_app.engine.flow import Flow, adrive, drive
-from durable_app.store import database
+from durable_app.store import database, leftovers
 
 logger = logging.getLogger("durable_app")
 
@@ -142,4 +142,4 @@ async def _isolated(coroutine: Coroutine[Any, Any, None]) -> None:
         finally:
             # A thread exists only if the run needed one; only then is there a connection to close.
             if context in SyncToAsync.context_to_thread_executor:
-                await sync_to_async(database.close_thread_connections)()
+                await sync_to_async(leftovers.close_connections)()

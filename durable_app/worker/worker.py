@@ -53,8 +53,8 @@ class Worker:
             park_after=options.PARK_AFTER,
             async_park_after=options.ASYNC_PARK_AFTER,
         )
-        self.threads = Threads(threads or options.THREADS, self.claimer.wake)
-        self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.wake)
+        self.threads = Threads(threads or options.THREADS, self.claimer.slot_freed)
+        self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.slot_freed)
         self.claimer.use(self.threads, self.loop)
         self._services: list[Service] = [
             self.claimer,

@@ -84,7 +84,7 @@ def test_a_caller_whose_insert_got_no_reply_runs_the_workflow_itself(
         wait_until(lambda: caller.poll() is not None, what="the caller's end")
 
     assert caller.returncode == 0, caller.log.read_text()
-    assert proxy.losses == 1
+    assert proxy.losses >= 1
     assert ledger.violations(crashes=0) == []
 
 

@@ -2,16 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 
 from durable_app import (
     ConflictingWorkflowError,
     NotAllowedInStepError,
-    SetWorkflowAttributes,
     SetWorkflowID,
-    SetWorkflowTimeout,
     StepNondeterminismError,
     WorkflowHandle,
     fork_workflow,
@@ -124,22 +121,6 @@ def calls_one_id_twice() -> list[str]:
         with SetWorkflowID("chosen"):
             results.append(child(what))
     return results
-
-
-@workflow
-def surrounds_its_child() -> str:
-    with SetWorkflowTimeout(1000), SetWorkflowAttributes({"of": "child"}):
-        return start_workflow(child).workflow_id
-
-
-@workflow
-def plain_parent() -> list[str]:
-    return [start_workflow(child).workflow_id, start_workflow(plain_grandparent).workflow_id]
-
-
-@workflow
-def plain_grandparent() -> str:
-    return start_workflow(child).workflow_id
 
 
 @workflow
@@ -312,36 +293,6 @@ def test_a_fork_inside_a_step_leaves_the_childs_id_alone() -> None:
     assert forked not in ("meant-for-the-child", "original")
     found = list_workflows(workflow_ids=["meant-for-the-child"])
     assert [row.forked_from for row in found] == [None]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_children_inherit_the_deadline_and_nothing_else() -> None:
-    """40, 129. Attributes and timeout are not inherited; the deadline is, by enqueued children too."""
-    with SetWorkflowID("p"), SetWorkflowTimeout(1000), SetWorkflowAttributes({"of": "parent"}):
-        plain_parent()
-    parent, first = list_workflows(workflow_ids=["p", "p-1"])
-    assert parent.deadline_at is not None
-    assert first.deadline_at == parent.deadline_at
-    assert (first.attributes, first.timeout) == (None, None)
-    assert first.priority == 0
-    assert first.deduplication_id is None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_grandchildren_inherit_the_deadline(worker: Worker) -> None:
-    """129. The absolute deadline reaches the child's child, started by another thread."""
-    with SetWorkflowID("p"), SetWorkflowTimeout(1000):
-        plain_parent()
-    assert get_result("p-2", timeout=60) == "p-2-1"
-    parent, grandchild = list_workflows(workflow_ids=["p", "p-2-1"])
-    assert grandchild.deadline_at == parent.deadline_at
-
-
-@pytest.mark.django_db
-def test_blocks_inside_the_parent_apply_to_its_child() -> None:
-    """40, 130. A parent's own blocks give its child attributes and a timeout of its own."""
-    found = list_workflows(workflow_ids=[surrounds_its_child()])[0]
-    assert (found.attributes, found.timeout) == ({"of": "child"}, timedelta(seconds=1000))
 
 
 @pytest.mark.django_db

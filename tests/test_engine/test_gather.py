@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,20 +15,15 @@ from durable_app import (
     cancel_workflow,
     fork_workflow,
     gather,
-    get_event,
     get_result,
     list_workflow_steps,
-    recv,
-    send,
-    set_event,
-    sleep,
     start_workflow,
     step,
     workflow,
 )
 from durable_app.models import Workflow
 from durable_app.worker.worker import Worker
-from tests.helpers import Crash, crash, status, step_names, wait_for_status, wait_until
+from tests.helpers import Crash, crash, status, step_names, wait_until
 
 calls: list[str] = []
 dies = threading.Event()
@@ -45,11 +39,6 @@ def nothing_happened_yet() -> Iterator[None]:
     other_is_done.clear()
     yield
     other_is_done.set()
-
-
-@pytest.fixture
-def parks_at_once(settings: Any) -> None:
-    settings.DURABLE = {"PARK_AFTER": timedelta(0)}
 
 
 @step
@@ -134,33 +123,6 @@ def dies_in_a_branch() -> list[list[str]]:
     return gather(slow, quick)
 
 
-@workflow(name="gather.one_waits")
-def one_waits() -> list[Any]:
-    def waits() -> list[Any]:
-        return [note("before"), recv("go", timeout_seconds=3600), note("after")]
-
-    return gather(waits, lambda: chain("b", 3))
-
-
-@workflow(name="gather.two_wait")
-def two_wait() -> list[Any]:
-    def one(topic: str) -> Any:
-        found = recv(topic, timeout_seconds=3600)
-        note(f"got {found}")
-        return found
-
-    return gather(lambda: one("a"), lambda: one("b"))
-
-
-@workflow(name="gather.nested")
-def nested() -> list[Any]:
-    def inner() -> list[Any]:
-        note("x")
-        return gather(lambda: note("y"), lambda: gather(lambda: note("z"), lambda: recv("go", 3600)))
-
-    return gather(lambda: note("w"), inner)
-
-
 @workflow(name="gather.child")
 def child(what: str) -> str:
     return note(what).upper()
@@ -169,22 +131,6 @@ def child(what: str) -> str:
 @workflow(name="gather.children_in_branches")
 def children_in_branches() -> list[str]:
     return gather(lambda: child("a"), lambda: start_workflow(child, "b").get_result())
-
-
-@workflow(name="gather.swallows")
-def swallows() -> list[Any]:
-    def stubborn() -> Any:
-        try:
-            return recv("go", timeout_seconds=3600)
-        except BaseException:  # noqa: BLE001  (what bare `except:` in user code does)
-            return "swallowed"
-
-    return gather(stubborn, lambda: note("b"))
-
-
-@workflow(name="gather.sleeps_and_publishes")
-def sleeps_and_publishes() -> list[Any]:
-    return gather(lambda: set_event("ready", "yes"), lambda: sleep(3600))
 
 
 @workflow(name="gather.wide")
@@ -262,52 +208,6 @@ def test_a_fork_at_the_gather_runs_all_its_branches_again(worker: Worker) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_waiting_branch_parks_the_run_and_loses_nothing(parks_at_once: None, worker: Worker) -> None:
-    """136, 148, 63. The other branch's steps are recorded; the message wakes the run; nothing repeats."""
-    handle = start_workflow(one_waits)
-    wait_for_status(handle.workflow_id, "WAITING")
-    wait_until(lambda: worker.busy == 0)
-    assert handle.get_status().waiting_for == "message go"
-    assert sorted(calls) == ["b1", "b2", "b3", "before"]
-    send(handle.workflow_id, "now", "go")
-    assert handle.get_result(timeout=60) == [["before", "now", "after"], ["b1", "b2", "b3"]]
-    assert sorted(calls) == ["after", "b1", "b2", "b3", "before"]
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("order", ["ab", "ba"])
-def test_a_parked_gather_is_woken_by_any_of_its_branches(
-    parks_at_once: None, worker: Worker, order: str
-) -> None:
-    """151. Two branches wait for different messages; either wakes the run, and it parks again."""
-    handle = start_workflow(two_wait)
-    for topic in order:
-        wait_for_status(handle.workflow_id, "WAITING")
-        send(handle.workflow_id, topic.upper(), topic)
-        wait_until(lambda topic=topic: f"got {topic.upper()}" in calls, what=f"branch {topic} to go on")
-    assert handle.get_result(timeout=60) == ["A", "B"]
-    assert sorted(calls) == ["got A", "got B"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_gathers_nest(parks_at_once: None, worker: Worker) -> None:
-    """63. Each level has its own positions; a wait three levels down parks and wakes the run."""
-    with SetWorkflowID("g"):
-        handle = start_workflow(nested)
-    wait_for_status("g", "WAITING")
-    assert sorted(calls) == ["w", "x", "y", "z"]
-    send("g", "late", "go")
-    assert handle.get_result(timeout=60) == ["w", ["y", ["z", "late"]]]
-    assert sorted(calls) == ["w", "x", "y", "z"]
-    assert [step_id for step_id, name in step_names("g") if name == "note"] == [
-        "1.1.1",
-        "1.2.1",
-        "1.2.2.1.1",
-        "1.2.2.2.1.1.1",
-    ]
-
-
-@pytest.mark.django_db(transaction=True)
 def test_children_in_branches_have_ids_of_their_branch(worker: Worker) -> None:
     """30, 63. A branch's child is named after its position in the branch."""
     with SetWorkflowID("g"):
@@ -315,38 +215,6 @@ def test_children_in_branches_have_ids_of_their_branch(worker: Worker) -> None:
     assert handle.get_result(timeout=60) == ["A", "B"]
     assert status("g-1.1.1") == "SUCCESS"
     assert status("g-1.2.1") == "SUCCESS"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_branch_that_swallows_its_suspension_still_waits(parks_at_once: None, worker: Worker) -> None:
-    """100, 294. Whatever a branch catches, a wait that was not over delivers nothing."""
-    handle = start_workflow(swallows)
-    wait_for_status(handle.workflow_id, "WAITING", "SUCCESS")
-    send(handle.workflow_id, "news", "go")
-    assert handle.get_result(timeout=60) == ["news", "b"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_branch_publishes_while_another_sleeps(parks_at_once: None, worker: Worker) -> None:
-    """153, 136. An event of one branch is visible while the run is parked for the other."""
-    handle = start_workflow(sleeps_and_publishes)
-    wait_for_status(handle.workflow_id, "WAITING")
-    assert get_event(handle.workflow_id, "ready", timeout_seconds=0) == "yes"
-    assert handle.get_status().wake_at is not None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_cancelling_a_parked_gather_ends_it(parks_at_once: None, worker: Worker) -> None:
-    """99, 100. A parked gather is cancelled like any other run, and does not go on."""
-    handle = start_workflow(two_wait)
-    wait_for_status(handle.workflow_id, "WAITING")
-    cancel_workflow(handle.workflow_id)
-    with pytest.raises(AwaitedWorkflowCancelledError):
-        handle.get_result(timeout=60)
-    send(handle.workflow_id, "A", "a")
-    worker.run_until_idle(30)
-    assert calls == []
-    assert status(handle.workflow_id) == "CANCELLED"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,9 +3,17 @@
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from durable_app import SerializationError, WorkflowError, start_workflow, step, workflow
+from durable_app import (
+    SerializationError,
+    TransactionLeftOpenError,
+    WorkflowError,
+    start_workflow,
+    step,
+    workflow,
+)
+from durable_app import transaction as transactional
 from durable_app.models import Status, Workflow
 from durable_app.worker.worker import Worker
 from tests.helpers import wait_for_status
@@ -14,8 +22,6 @@ from tests.shop.models import Effect
 
 OPEN_BLOCKS: list[Any] = []
 """Keeps what the runs leave open from being collected, and thereby closed."""
-
-pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -69,6 +75,17 @@ def litter_from_step(how: str) -> str:
     return litter_in_step(how)
 
 
+@transactional
+def litter_in_transaction(how: str) -> str:
+    LEFTOVERS[how]()
+    return "littered"
+
+
+@workflow
+def litter_from_transaction(how: str) -> str:
+    return litter_in_transaction(how)
+
+
 @workflow
 def litter_from_body(how: str) -> str:
     LEFTOVERS[how]()
@@ -109,12 +126,15 @@ async def awrite_effect(what: str) -> str:
     return what
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", list(LEFTOVERS))
 @pytest.mark.parametrize("litterer", [litter_from_step, litter_from_body, litter_from_coroutine])
 def test_a_transaction_left_open_is_rolled_back_and_the_next_run_has_a_clean_one(one_thread, litterer, how):
     """178. The run that left it ends; its uncommitted writes are gone; the next run's are there."""
     messy = start_workflow(litterer, how)
-    wait_for_status(messy.workflow_id, Status.SUCCESS, Status.ERROR)
+    with pytest.raises((TransactionLeftOpenError, DatabaseError)) as caught:
+        messy.get_result(timeout=60)
+    assert isinstance(caught.value, DatabaseError) is (how == "broken")
     for number in range(3):
         assert start_workflow(write_effect, f"sync {number}").get_result(timeout=60) == f"sync {number}"
         assert start_workflow(awrite_effect, f"async {number}").get_result(timeout=60)
@@ -122,6 +142,30 @@ def test_a_transaction_left_open_is_rolled_back_and_the_next_run_has_a_clean_one
     assert list(steps) == ["sync 0", "async 0", "sync 1", "async 1", "sync 2", "async 2"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_block_left_open_inside_a_transaction_commits_nothing(one_thread):
+    """The outer atomic() cannot commit past an inner one that never ended: an error, not a silent loss."""
+    messy = start_workflow(litter_from_transaction, "atomic")
+    with pytest.raises(TransactionLeftOpenError, match="the transaction 'litter_in_transaction' left"):
+        messy.get_result(timeout=60)
+    assert not Effect.objects.exists()
+    assert start_workflow(write_effect, "good").get_result(timeout=60) == "good"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("litterer", [litter_from_step, litter_from_body, litter_from_transaction])
+def test_a_direct_call_ends_what_its_workflow_left_open_and_nothing_of_the_tests(litterer):
+    """178. Inside a TestCase's transaction, too: the test's own stays open, and usable."""
+    OPEN_BLOCKS.clear()
+    Effect.objects.create(workflow_id="", step="the test's")
+    with pytest.raises(TransactionLeftOpenError):
+        litterer("atomic")
+    assert write_effect("good") == "good"
+    assert list(Effect.objects.order_by("id").values_list("step", flat=True)) == ["the test's", "good"]
+    assert connection.in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("failing", [fail, afail])
 @pytest.mark.parametrize("how", ["plain", "unstorable result", "unstorable error", "recursion"])
 def test_a_failing_run_ends_in_error_and_the_next_one_runs(one_thread, failing, how):
@@ -134,6 +178,7 @@ def test_a_failing_run_ends_in_error_and_the_next_one_runs(one_thread, failing, 
     assert good.get_result(timeout=60) == "good"
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt", "GeneratorExit"])
 def test_an_exit_in_a_run_does_not_end_the_worker(one_thread, kind):
     """sys.exit() in user code is that run's affair: the thread goes on with the next run."""
@@ -141,6 +186,7 @@ def test_an_exit_in_a_run_does_not_end_the_worker(one_thread, kind):
     assert start_workflow(write_effect, "good").get_result(timeout=60) == "good"
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("inputs", "complaint"),
     [
@@ -165,6 +211,7 @@ def test_inputs_that_cannot_be_read_end_the_run_and_not_the_worker(target, input
     assert [effect.step for effect in Effect.objects.all()] == ["good"]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("column", ["output", "error"])
 def test_a_recorded_step_that_cannot_be_read_ends_the_run_and_not_the_worker(one_thread, column):
     """199. A replay over unreadable history: this run is ERROR, the next one runs."""
@@ -177,6 +224,7 @@ def test_a_recorded_step_that_cannot_be_read_ends_the_run_and_not_the_worker(one
     assert start_workflow(write_effect, "good").get_result(timeout=60) == "good"
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("column", "value"), [("class_name", "Nobody"), ("config_name", "nothing")])
 def test_a_method_whose_owner_is_gone_ends_its_run_and_not_the_worker(column, value):
     """199. The class or instance that the run names does not exist here: the worker goes on."""
