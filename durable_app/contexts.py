@@ -4,7 +4,7 @@ from contextvars import Token
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from durable_app.engine.context import Ambient, ChosenID, ChosenTimeout, ambient
 from durable_app.engine.launch import checked_id
@@ -41,15 +41,27 @@ class _Block:
 class SetWorkflowID(_Block):
     """Give the first workflow started in the block this id; later ones get generated ids.
 
-    Raises InvalidWorkflowIDError for an id that is empty, blank or longer than 255 characters.
+    An id that exists already means the run that has it; with ``workflow_id_reuse_policy="reject"`` it is a
+    WorkflowIDInUseError. Raises InvalidWorkflowIDError for an id that is empty, blank or longer than 255
+    characters, InvalidOptionError for an unknown policy.
     """
 
-    def __init__(self, workflow_id: str) -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        *,
+        workflow_id_reuse_policy: Literal["return-existing", "reject"] = "return-existing",
+    ) -> None:
         super().__init__()
         self.workflow_id = checked_id(workflow_id)
+        if workflow_id_reuse_policy not in ("return-existing", "reject"):
+            raise InvalidOptionError(
+                f"workflow_id_reuse_policy is 'return-existing' or 'reject', not {workflow_id_reuse_policy!r}"
+            )
+        self.rejects_reuse = workflow_id_reuse_policy == "reject"
 
     def _changes(self) -> dict[str, Any]:
-        return {"chosen_id": ChosenID(self.workflow_id)}
+        return {"chosen_id": ChosenID(self.workflow_id, rejects_reuse=self.rejects_reuse)}
 
 
 class SetWorkflowTimeout(_Block):

@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import markcoroutinefunction
 
 from durable_app.callables import BoundWorkflow, Workflow, decorated_in
-from durable_app.decorators import Step, StepOptions, Transaction
+from durable_app.decorators import Step, Transaction
 from durable_app.engine import branches, calls, messaging, results, timers
-from durable_app.engine.context import Scope, StepStatus, current, require_trunk, require_workflow
-from durable_app.engine.flow import Flow, UserCode, adrive, drive, drive_blocking, on_event_loop
+from durable_app.engine.context import StepStatus, current, require_trunk, require_workflow
+from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
 from durable_app.engine.launch import Target, refuse_in_step
-from durable_app.engine.steps import run_step as step_flow
 from durable_app.errors import (
     InvalidOptionError,
     SynchronousCallError,
@@ -117,55 +116,6 @@ def aget_result(workflow_id: str, *, timeout: float | None = None) -> Awaitable[
     """Async twin of ``get_result``."""
     awaited: Awaitable[Any] = WorkflowHandle[Any](workflow_id).aget_result(timeout=timeout)
     return awaited
-
-
-# Steps without a decorator
-
-
-def run_step(
-    options: StepOptions | dict[str, Any] | None,
-    func: Callable[P, R],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> R:
-    """Run any callable as a step of the workflow; outside of one, and in a step, call it plainly.
-
-    Raises SynchronousCallError on a running event loop.
-    """
-    if on_event_loop():
-        raise SynchronousCallError("run_step()", "arun_step()")
-    scope = current.get()
-    if scope is None or scope.step is not None:
-        return func(*args, **kwargs)
-    return drive(_step_flow(scope, options, func, args, kwargs))  # type: ignore[no-any-return]
-
-
-@markcoroutinefunction
-def arun_step(
-    options: StepOptions | dict[str, Any] | None,
-    func: Callable[P, Any],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> Awaitable[Any]:
-    """Async twin of ``run_step``, for functions of both colours.
-
-    Raises RuntimeError where no event loop runs.
-    """
-    if not on_event_loop():
-        raise RuntimeError("arun_step() needs a running event loop: use run_step() here.")
-    scope = current.get()
-    if scope is not None and scope.step is None:
-        return adrive(_step_flow(scope, options, func, args, kwargs))
-    return UserCode(func, *args, **kwargs).aperform()
-
-
-def _step_flow(
-    scope: Scope, options: StepOptions | dict[str, Any] | None, func: Any, args: Any, kwargs: Any
-) -> Flow[Any]:
-    chosen = options if isinstance(options, StepOptions) else StepOptions(**(options or {}))
-    name = str(chosen.name or getattr(func, "__qualname__", type(func).__qualname__))
-    plan = chosen.plan(name, is_async=iscoroutinefunction(func))
-    return step_flow(scope, scope.cursor.next(), plan, func, args, kwargs)
 
 
 # Waiting

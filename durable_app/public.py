@@ -42,6 +42,7 @@ from durable_app.errors import (
     WorkflowIDInUseError,
 )
 from durable_app.handles import StepInfo, WorkflowHandle, WorkflowStatus
+from durable_app.inline_steps import StepReservation, arun_step, reserve_step, run_step
 from durable_app.managing import (
     acancel_workflow,
     acancel_workflows,
@@ -74,7 +75,6 @@ from durable_app.operations import (
     aget_result,
     arecv,
     aretrieve_workflow,
-    arun_step,
     asend,
     aset_event,
     asleep,
@@ -86,7 +86,6 @@ from durable_app.operations import (
     get_result,
     recv,
     retrieve_workflow,
-    run_step,
     send,
     set_event,
     sleep,
@@ -127,6 +126,7 @@ __all__ = [
     "StepInfo",
     "StepNondeterminismError",
     "StepOptions",
+    "StepReservation",
     "StepStatus",
     "StepTimeoutError",
     "Suspended",
@@ -175,6 +175,7 @@ __all__ = [
     "list_workflow_steps",
     "list_workflows",
     "recv",
+    "reserve_step",
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",

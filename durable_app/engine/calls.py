@@ -10,7 +10,7 @@ from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record,
 from durable_app.engine.context import Execution, Identity, Scope
 from durable_app.engine.execution import Finished, execute
 from durable_app.engine.flow import Call, Create, Flow
-from durable_app.engine.launch import Parent, Target, new_run, running_here
+from durable_app.engine.launch import Parent, Target, new_run, rejects_reuse, running_here
 from durable_app.engine.lease import Lease
 from durable_app.errors import ControlFlow, DurableError, OwnershipLost, WorkflowCancelled
 from durable_app.store import runs
@@ -33,7 +33,7 @@ def start(target: Target, given: Arguments) -> Flow[str]:
     new = new_run(target, *given)
     created = yield Create(new)
     if created.run is None:
-        yield Call(runs.check_same, new)
+        yield Call(runs.check_same, new, reject=rejects_reuse(new.workflow_id))
     return new.workflow_id
 
 
@@ -54,7 +54,7 @@ def call(invocation: Invocation, given: Arguments) -> Flow[Any]:
     new = running_here(new_run(invocation.target, *given), invocation.lease.id)
     created = yield Create(new)
     if created.run is None:
-        yield Call(runs.check_same, new)
+        yield Call(runs.check_same, new, reject=rejects_reuse(new.workflow_id))
         return (yield from results.await_outside(new.workflow_id, None, 1.0))
     try:
         finished = yield from _executed(invocation, new, created.run, given)
@@ -94,7 +94,13 @@ def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]
     scope.cursor.check_may_start()
     step = checkpoint(scope.execution, position, new.name, output="null", child=new.workflow_id)
     try:
-        run: int | None = yield Call(runs.launch_child, new, step, scope.execution.workflow_id)
+        run: int | None = yield Call(
+            runs.launch_child,
+            new,
+            step,
+            scope.execution.workflow_id,
+            reject=rejects_reuse(new.workflow_id),
+        )
     except ControlFlow as lost:
         scope.execution.end(lost)
         raise

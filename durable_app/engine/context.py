@@ -191,6 +191,8 @@ class ChosenID:
 
     workflow_id: str
     used: bool = False
+    rejects_reuse: bool = False
+    """Whether an id that exists already is an error, instead of the run to return."""
 
 
 @dataclass(frozen=True, slots=True)

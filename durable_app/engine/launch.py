@@ -131,6 +131,12 @@ def _take_id(around: Ambient, child_of: Parent | None) -> str:
     return checked_id(f"{child_of.scope.execution.workflow_id}-{child_of.step_id}")
 
 
+def rejects_reuse(workflow_id: str) -> bool:
+    """Return whether the block that chose this id wants no run that exists already."""
+    chosen = ambient.get().chosen_id
+    return chosen is not None and chosen.rejects_reuse and chosen.workflow_id == workflow_id
+
+
 def _time_limit(around: Ambient, child_of: Parent | None) -> tuple[timedelta | None, datetime | None]:
     """Return timeout and deadline: the block's own, else the parent's deadline."""
     if around.timeout is not None:

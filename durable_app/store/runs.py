@@ -9,6 +9,7 @@ from durable_app.errors import (
     ConflictingWorkflowError,
     NonExistentWorkflowError,
     StepNondeterminismError,
+    WorkflowIDInUseError,
 )
 from durable_app.models import Status, Step, Workflow
 from durable_app.models.workflow import TERMINAL
@@ -63,11 +64,11 @@ def _after_create(record: NewRun, created: Created) -> None:
 
 
 @database.retried
-def launch_child(record: NewRun, step: Checkpoint, parent_id: str) -> int | None:
+def launch_child(record: NewRun, step: Checkpoint, parent_id: str, *, reject: bool = False) -> int | None:
     """Insert a child run and its parent's step in one transaction.
 
     Returns the child's row, or None if a run of that id exists. Raises what the fence raises,
-    ConflictingWorkflowError, and StepNondeterminismError if another child is recorded at the step.
+    what ``check_same`` raises, and StepNondeterminismError if another child is recorded at the step.
     """
     try:
         with database.transact():
@@ -76,7 +77,7 @@ def launch_child(record: NewRun, step: Checkpoint, parent_id: str) -> int | None
             if database.is_repeating() and _is_recorded(step):
                 return created.run  # an earlier try has committed, and its reply was lost
             if created.run is None:
-                check_same(record)
+                check_same(record, reject=reject)
             record_within(step)
     except IntegrityError:
         _is_recorded(step)
@@ -100,11 +101,17 @@ def _is_recorded(step: Checkpoint) -> bool:
     return False
 
 
-def check_same(record: NewRun) -> None:
-    """Raise ConflictingWorkflowError if the id belongs to a run of something else."""
+def check_same(record: NewRun, *, reject: bool = False) -> None:
+    """Raise if the run that has the id already is not the one to return.
+
+    ConflictingWorkflowError if it is of something else; WorkflowIDInUseError, if ``reject``, for any
+    that this very record has not made (the reply to an insertion may have been lost).
+    """
     found = find(record.workflow_id)
     if found is None:
         return
+    if reject and found.created_at != record.created_at:
+        raise WorkflowIDInUseError(found.workflow_id, found.status, found.name)
     for column, what in (
         ("name", "function name"),
         ("class_name", "class name"),

@@ -57,6 +57,8 @@ class Parked(Enum):
     """What the run waits for has come meanwhile."""
     BUSY = auto()
     """A row is locked by somebody who may be bringing the news: look again in a moment."""
+    UNSEEN = auto()
+    """The run that brings the news does not exist yet, so its row could not be locked."""
 
 
 @database.retried
@@ -77,10 +79,10 @@ def park(
         _lock_against_senders(run)
         for item in news:
             state = _has_come(item, run)
-            if state is not Parked.PARKED:
-                return state
-            if item.kind != "message" and not _exists(item.target):
+            if state is Parked.UNSEEN:
                 wake_at = min(filter(None, (wake_at, clock.now() + RECHECK)))
+            elif state is not Parked.PARKED:
+                return state
         Wait.objects.using(database.alias()).bulk_create(
             [Wait(key=key, workflow_id=run) for key in sorted({item.key for item in news})],
             ignore_conflicts=True,
@@ -184,10 +186,14 @@ def _has_come(item: News, run: int) -> Parked:
 
 
 def _event_has_come(item: News) -> Parked:
-    if not _lock_target(item.target) and _exists(item.target):
+    locked = _lock_target(item.target)
+    if not locked and _exists(item.target):
         return Parked.BUSY
     events = Event.objects.using(database.alias()).filter(workflow__workflow_id=item.target, key=item.name)
-    return Parked.READY if events.exists() else Parked.PARKED
+    if events.exists():
+        return Parked.READY
+    # Only what this look has seen counts: the target may have been created since.
+    return Parked.PARKED if locked else Parked.UNSEEN
 
 
 def _result_has_come(item: News) -> Parked:

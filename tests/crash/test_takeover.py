@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from durable_app import retrieve_workflow, send, start_workflow
+from durable_app.handles import WorkflowHandle
 from durable_app.models import Status, Workflow
 from durable_app.worker.worker import Worker
 from tests.crash.conftest import PATIENCE, Victim
@@ -103,7 +106,7 @@ def test_poison_ends_as_a_dead_letter_and_its_neighbours_finish(start: Start, le
 
     while poison.get_status().status != Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED:
         worker = start("--threads", 4)
-        wait_until(lambda worker=worker: worker.poll() is not None or poison.get_status().finished_at)
+        wait_until(partial(_ended, worker, poison))
     for handle in neighbours:
         handle.get_result(timeout=PATIENCE)
 
@@ -111,6 +114,11 @@ def test_poison_ends_as_a_dead_letter_and_its_neighbours_finish(start: Start, le
     found = ledger.violations(crashes=3)
     assert [one for one in found if poison.workflow_id not in one] == []
     assert [one for one in found if one.startswith("L1")] == []
+
+
+def _ended(worker: Victim, run: WorkflowHandle[Any]) -> bool:
+    """Return whether the process, or the run that kills it, has come to an end."""
+    return worker.poll() is not None or bool(run.get_status().finished_at)
 
 
 def test_a_supervisor_starts_anew_the_process_that_poison_killed(start: Start, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 from durable_app import clock, start_workflow
 from durable_app.handles import WorkflowHandle
 from durable_app.models import Receipt, Status, Step, Workflow
+from durable_app.models import Worker as WorkerRow
 from durable_app.store import database
 from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
@@ -85,7 +86,7 @@ def test_a_zombie_without_an_heir_takes_a_new_name_and_the_run_goes_on(start: St
     wait_until(lambda: ledger.executions(step="first"))
     run = Workflow.objects.get()
     first_name = run.worker_id
-    expires_at = run.worker.expires_at
+    expires_at = WorkerRow.objects.get(pk=run.worker_id).expires_at
     stopped(zombie)
     wait_until(lambda: database_time() > expires_at)
 
@@ -179,7 +180,7 @@ def test_a_short_lease_is_kept_through_a_long_step(start: Start, ledger: Ledger)
     workers = [start("--threads", 1, lease=1), start("--threads", 1, lease=1)]
     wait_until(lambda: ledger.executions(step="first"))
     run = Workflow.objects.get()
-    first_end = run.worker.expires_at
+    first_end = WorkerRow.objects.get(pk=run.worker_id).expires_at
     wait_until(lambda: (database_time() - first_end).total_seconds() > 2)
 
     for worker in workers:

@@ -5,7 +5,6 @@ Without options it is a worker like any other, but short leases (CRASH_LEASE) an
 
 import argparse
 import os
-import sys
 from typing import Any
 
 import django
@@ -71,4 +70,4 @@ def call(name: str, workflow_id: str, ledger: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

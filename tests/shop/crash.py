@@ -57,14 +57,14 @@ def explode(ledger: str) -> None:
 @transaction
 def charge(name: str) -> str:
     token = uuid4().hex
-    Effect.objects.create(workflow_id=workflow_id(), step=f"{name} {token}")
+    Effect.objects.create(workflow_id=workflow_id() or "", step=f"{name} {token}")
     return token
 
 
 @transaction(using="other")
 def ship(name: str) -> str:
     token = uuid4().hex
-    Effect.objects.using("other").create(workflow_id=workflow_id(), step=f"{name} {token}")
+    Effect.objects.using("other").create(workflow_id=workflow_id() or "", step=f"{name} {token}")
     return token
 
 
@@ -110,7 +110,7 @@ def held_payment(ledger: str) -> list[str]:
 @transaction
 def charge_gated(ledger: str, name: str) -> str:
     token = note(ledger, name)
-    Effect.objects.create(workflow_id=workflow_id(), step=f"{name} {token}")
+    Effect.objects.create(workflow_id=workflow_id() or "", step=f"{name} {token}")
     wait_for_file(f"{ledger}.{name}.{os.getpid()}")
     return token
 
@@ -123,7 +123,7 @@ def poisonous(ledger: str) -> None:
 @transaction(using="other")
 def ship_gated(ledger: str, name: str) -> str:
     token = note(ledger, name)
-    Effect.objects.using("other").create(workflow_id=workflow_id(), step=f"{name} {token}")
+    Effect.objects.using("other").create(workflow_id=workflow_id() or "", step=f"{name} {token}")
     wait_for_file(f"{ledger}.{name}.{os.getpid()}")
     return token
 

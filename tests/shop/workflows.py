@@ -2,6 +2,7 @@
 
 import tests.shop.crash  # noqa: F401  (registers its workflows)
 from durable_app import sleep, step, workflow
+from tests.shop import crowd as crowd
 from tests.shop import hold as hold
 from tests.shop import identity as identity
 from tests.shop import talk as talk

@@ -15,6 +15,7 @@ from durable_app import (
     StepOptions,
     StepTimeoutError,
     WorkflowCancelled,
+    WorkflowHandle,
     arun_step,
     asleep,
     astart_workflow,
@@ -96,7 +97,8 @@ def test_an_async_workflow_recovers_after_its_last_recorded_step() -> None:
         crash(async_to_sync(mixed_colours))
     assert executed == ["a", "b"]
     with Worker(threads=1), SetWorkflowID("mixed"):
-        assert start_workflow(mixed_colours).get_result(timeout=60) == ["a", "b", 1, "d"]
+        handle: WorkflowHandle[Any] = start_workflow(mixed_colours)
+        assert handle.get_result(timeout=60) == ["a", "b", 1, "d"]
     assert executed == ["a", "b", "d"]
     assert Effect.objects.count() == 1
 
@@ -115,7 +117,7 @@ async def wait_turn(name: str, waits_for: str | None) -> str:
 @workflow
 async def take_turns() -> list[str]:
     plan["turns"] = {name: asyncio.Event() for name in "abc"}
-    return await asyncio.gather(wait_turn("a", "b"), wait_turn("b", "c"), wait_turn("c", None))
+    return list(await asyncio.gather(wait_turn("a", "b"), wait_turn("b", "c"), wait_turn("c", None)))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -210,7 +212,7 @@ def test_a_timeout_is_inert_outside_of_a_workflow() -> None:
         await asyncio.sleep(0.05)
         return "slow"
 
-    assert asyncio.run(slow()) == "slow"  # type: ignore[arg-type]
+    assert asyncio.run(slow()) == "slow"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
@@ -343,7 +345,7 @@ async def start_and_wait() -> list[Any]:
 def test_an_async_workflow_waits_for_an_async_child() -> None:
     """30. 32. 63."""
     with Worker(threads=1), SetWorkflowID("parent"):
-        found = start_workflow(start_and_wait).get_result(timeout=60)
+        found: Any = start_workflow(start_and_wait).get_result(timeout=60)
     assert found == ["parent-1", ["a", "b", 1, "d"]]
     assert step_names("parent") == [(1, "mixed_colours"), (2, "durable.getResult")]
     assert status("parent-1") == Status.SUCCESS

@@ -213,6 +213,24 @@ def test_news_at_the_moment_of_parking_wake_the_run(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("moment", ["before _has_come", "after _lock_target", "after _has_come"])
+def test_a_run_that_appears_at_the_moment_of_parking_wakes_its_readers(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """155. The event's run does not exist when the reader begins to park, and has ended when it has."""
+
+    def bring() -> None:
+        with SetWorkflowID("other"):
+            sets_event("news")
+
+    collision = Collision(monkeypatch, moment, bring)
+    waiter = start_workflow(reads_event, "other")
+    assert waiter.get_result(timeout=30) == "news"
+    assert collision.brought is not None
+    collision.brought.result(60)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_message_in_an_open_transaction_is_not_missed(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,7 +130,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[], Any], list[str]]] = {
     "child with bad inputs": (2, lambda: refused(lambda: leaf(object()), SerializationError), []),
     "start of nothing": (
         0,
-        lambda: refused(lambda: start_workflow(len, "abc"), WorkflowFunctionNotFoundError),  # type: ignore[arg-type]
+        lambda: refused(lambda: start_workflow(len, "abc"), WorkflowFunctionNotFoundError),
         [],
     ),
     "message that cannot be sent": (1, lambda: refused(lambda: send("x", object()), SerializationError), []),

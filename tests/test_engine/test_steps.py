@@ -219,7 +219,7 @@ def test_what_records_a_step_of_its_own_is_refused_inside_a_step() -> None:
     def misplaced() -> str:
         for call in (many_steps, lambda: start_workflow(many_steps), lambda: sleep(1)):
             with pytest.raises(NotAllowedInStepError, match="misplaced") as raised:
-                call()  # type: ignore[operator]
+                call()
             refused.append(raised.value)
         return "done"
 

@@ -207,7 +207,8 @@ def test_who_keeps_crashing_is_tried_later_and_later() -> None:
         Workflow.objects.filter(pk=run.pk).update(recovery_attempts=crashes - 1, status=Status.PENDING)
         [taken] = workers.recover(by_lease=False)
         run.refresh_from_db()
-        delays.append(run.run_after - run.updated_at if taken.status == Status.DELAYED else timedelta(0))
+        delays.append(run.run_after - run.updated_at if run.run_after else timedelta(0))
+        assert (taken.status == Status.DELAYED) == (run.run_after is not None)
         Workflow.objects.filter(pk=run.pk).update(run_after=None)
 
     assert delays[:2] == [timedelta(0), timedelta(0)]
@@ -230,7 +231,7 @@ def dead_letter() -> str:
     run = claimed_by(a_worker(stopped=True), fragile)
     Workflow.objects.filter(pk=run.pk).update(recovery_attempts=10)
     workers.recover(by_lease=False)
-    return run.workflow_id
+    return str(run.workflow_id)
 
 
 def test_a_dead_letter_does_not_run_again_and_is_an_error_to_await() -> None:
