@@ -12,6 +12,7 @@ from durable_app import serialization
 from durable_app.engine import results
 from durable_app.engine.context import Scope, current
 from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
+from durable_app.engine.launch import checked_id
 from durable_app.engine.management import as_step
 from durable_app.errors import NonExistentWorkflowError, OpenTransactionError
 from durable_app.store import database, listing
@@ -114,7 +115,7 @@ def shown_step(row: Any, *, load_output: bool = True) -> StepInfo:
 
 def status_of(workflow_id: str) -> WorkflowStatus | None:
     """Return a run's status, None if there is no such run."""
-    row = listing.one(workflow_id)
+    row = listing.one(checked_id(workflow_id))
     return None if row is None else shown(row)
 
 
@@ -127,10 +128,13 @@ def existing_status(workflow_id: str) -> WorkflowStatus:
 
 
 class WorkflowHandle(Generic[R]):
-    """Refers to a run by its id; asks the database at every call."""
+    """Refers to a run by its id; asks the database at every call.
+
+    Raises InvalidWorkflowIDError for what can be no run's id.
+    """
 
     def __init__(self, workflow_id: str) -> None:
-        self.workflow_id = workflow_id
+        self.workflow_id = checked_id(workflow_id)
 
     def __repr__(self) -> str:
         return f"WorkflowHandle({self.workflow_id!r})"

@@ -17,6 +17,7 @@ from django.db import Error
 
 from durable_app import clock, conf, signals
 from durable_app.engine.lease import Lease
+from durable_app.errors import DurableError
 from durable_app.store import database, workers
 from durable_app.store.workers import Registration
 
@@ -179,7 +180,7 @@ def _start_callers() -> Incarnation:
         app_version=conf.options().APP_VERSION,
     )
     database.call(incarnation.start)
-    atexit.register(forget_callers)
+    atexit.register(_at_exit)
     return incarnation
 
 
@@ -191,5 +192,10 @@ def forget_callers() -> None:
     if found is not None and found[0] == os.getpid():
         try:
             found[2].stop()
-        except Error as error:
+        except (Error, DurableError) as error:
             logger.debug("Lease not ended error=%s", error)
+
+
+def _at_exit() -> None:
+    forget_callers()
+    database.close_thread_connections()

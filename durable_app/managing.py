@@ -13,7 +13,7 @@ from asgiref.sync import markcoroutinefunction
 from durable_app import control
 from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
-from durable_app.engine.launch import DEFAULT_QUEUE, new_id
+from durable_app.engine.launch import DEFAULT_QUEUE, checked_id, is_storable, new_id
 from durable_app.engine.management import as_step
 from durable_app.engine.messaging import in_step
 from durable_app.errors import InvalidOptionError
@@ -53,6 +53,10 @@ def _now(name: str, twin: str, verb: Callable[[], T]) -> T:
     return drive_blocking(_flow(name, verb), twin)
 
 
+def _checked(workflow_ids: Iterable[str]) -> list[str]:
+    return [checked_id(one) for one in workflow_ids]
+
+
 # Cancelling
 
 
@@ -80,7 +84,7 @@ def acancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = Fa
 
 
 def _cancellation(workflow_ids: Iterable[str], cancel_children: bool) -> Callable[[], None]:
-    ids = list(workflow_ids)
+    ids = _checked(workflow_ids)
 
     def verb() -> None:
         control.cancel(ids, cancel_children=cancel_children)
@@ -96,7 +100,7 @@ def resume_workflow(workflow_id: str, *, queue_name: str | None = None) -> Workf
 
     Raises NonExistentWorkflowError; a run that succeeded or failed is left alone.
     """
-    verb = partial(control.resume, [workflow_id], queue_name=queue_name)
+    verb = partial(control.resume, _checked([workflow_id]), queue_name=queue_name)
     _now("resumeWorkflow", "aresume_workflow", verb)
     return WorkflowHandle(workflow_id)
 
@@ -110,7 +114,7 @@ def resume_workflows(
     workflow_ids: Iterable[str], *, queue_name: str | None = None
 ) -> list[WorkflowHandle[Any]]:
     """Resume several runs, all or (if one does not exist) none."""
-    ids = list(workflow_ids)
+    ids = _checked(workflow_ids)
     verb = partial(control.resume, ids, queue_name=queue_name)
     _now("resumeWorkflow", "aresume_workflows", verb)
     return [WorkflowHandle(one) for one in ids]
@@ -120,7 +124,7 @@ async def aresume_workflows(
     workflow_ids: Iterable[str], *, queue_name: str | None = None
 ) -> list[WorkflowHandle[Any]]:
     """Async twin of ``resume_workflows``."""
-    ids = list(workflow_ids)
+    ids = _checked(workflow_ids)
     await adrive(_flow("resumeWorkflow", partial(control.resume, ids, queue_name=queue_name)))
     return [WorkflowHandle(one) for one in ids]
 
@@ -165,7 +169,7 @@ def _fork_flow(workflow_id: str, start_step: int, options: ForkOptions) -> Flow[
     scope, position = place()
     span = options.get("timeout_seconds")
     plan = Fork(
-        workflow_id=workflow_id,
+        workflow_id=checked_id(workflow_id),
         new_workflow_id=_fork_id(scope, position),
         start_step=start_step,
         app_version=options.get("application_version"),
@@ -210,7 +214,7 @@ def arewind_workflow(
 
 def _rewinding(workflow_id: str, start_step: int, options: RewindOptions) -> Callable[[], str]:
     plan = Rewind(
-        workflow_id=workflow_id,
+        workflow_id=checked_id(workflow_id),
         start_step=start_step,
         app_version=options.get("application_version"),
         queue_name=options.get("queue_name") or DEFAULT_QUEUE,
@@ -228,7 +232,7 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 
 def delete_workflow(workflow_id: str, *, delete_children: bool = False) -> None:
     """Delete a run with all that belongs to it; unknown ids are passed over."""
-    verb = partial(control.delete, [workflow_id], delete_children=delete_children)
+    verb = partial(control.delete, _checked([workflow_id]), delete_children=delete_children)
     _now("deleteWorkflow", "adelete_workflow", verb)
 
 
@@ -240,14 +244,14 @@ def adelete_workflow(workflow_id: str, *, delete_children: bool = False) -> Awai
 
 def delete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> int:
     """Delete runs, and their descendants if ``delete_children``; return how many there were."""
-    verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
+    verb = partial(control.delete, _checked(workflow_ids), delete_children=delete_children)
     return _now("deleteWorkflow", "adelete_workflows", verb)
 
 
 @markcoroutinefunction
 def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> Awaitable[int]:
     """Async twin of ``delete_workflows``."""
-    verb = partial(control.delete, list(workflow_ids), delete_children=delete_children)
+    verb = partial(control.delete, _checked(workflow_ids), delete_children=delete_children)
     return adrive(_flow("deleteWorkflow", verb))
 
 
@@ -292,6 +296,8 @@ def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
     if unknown:
         known = ", ".join(sorted(listing.FILTERS | _PAGING))
         raise InvalidOptionError(f"unknown filter {min(unknown)!r}; known are: {known}")
+    for name, value in given.items():
+        _check_filter(name, value)
     wanted = listing.Filter(**{k: v for k, v in given.items() if k not in _PAGING})
     paging = {k: v for k, v in given.items() if k in _PAGING}
     loads = {k: v for k, v in paging.items() if k.startswith("load_")}
@@ -300,6 +306,15 @@ def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
         return [shown(row, **loads) for row in listing.rows(wanted, **paging)]
 
     return verb
+
+
+def _check_filter(name: str, value: Any) -> None:
+    """Raise InvalidOptionError for a value that no database can look for."""
+    if name in ("limit", "offset") and value is not None and value < 0:
+        raise InvalidOptionError(f"{name} must not be below zero, but is {value}")
+    for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple | set) else ():
+        if not is_storable(str(text)):
+            raise InvalidOptionError(f"{name} cannot be {text!r}: databases do not store it")
 
 
 def list_workflow_steps(
@@ -330,7 +345,7 @@ def _steps(
     workflow_id: str, load_output: bool, limit: int | None, offset: int | None
 ) -> Callable[[], list[StepInfo]]:
     def verb() -> list[StepInfo]:
-        rows = listing.steps(workflow_id, limit, offset)
+        rows = listing.steps(checked_id(workflow_id), limit, offset)
         return [shown_step(row, load_output=load_output) for row in rows]
 
     return verb

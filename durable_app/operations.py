@@ -4,9 +4,9 @@ A twin is a plain function that returns an awaitable, so that its position is ta
 ``asyncio.gather(asleep(1), asleep(2))`` is deterministic.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
 
@@ -15,7 +15,7 @@ from durable_app.decorators import Step, Transaction
 from durable_app.engine import branches, calls, messaging, results, timers
 from durable_app.engine.context import StepStatus, current, require_trunk, require_workflow
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
-from durable_app.engine.launch import Target, refuse_in_step
+from durable_app.engine.launch import Target, checked_id, is_storable, refuse_in_step
 from durable_app.errors import (
     InvalidOptionError,
     SynchronousCallError,
@@ -43,7 +43,13 @@ def _blocking(verb: str, flow: Flow[T]) -> T:
 # Starting
 
 
-def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+@overload
+def start_workflow(
+    func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> WorkflowHandle[R]: ...
+@overload
+def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]: ...
+def start_workflow(func: Callable[..., Any], *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
     """Enqueue a run of a workflow (or of a single step) and return its handle.
 
     The run joins the caller's ``transaction.atomic()``: it exists if and only if that commits. In a
@@ -234,7 +240,8 @@ def asend(
 def _send_flow(destination: str, message: Any, topic: str | None, key: str | None) -> Flow[None]:
     _, position = place()
     topic = checked_key(topic or "", "a topic")
-    return messaging.send(current.get(), position, destination, topic, message, key)
+    key = None if key is None else checked_key(key, "an idempotency key")
+    return messaging.send(current.get(), position, checked_id(destination), topic, message, key)
 
 
 def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:
@@ -293,6 +300,8 @@ def aget_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 
 
 def _get_event_flow(workflow_id: str, key: str, timeout: float | timedelta) -> Flow[Any]:
     seconds = timers.seconds_of(timeout, "timeout_seconds")
+    key = checked_key(key, "an event's key")
+    workflow_id = checked_id(workflow_id)
     scope = current.get()
     if scope is None or scope.step is not None:
         return messaging.get_event(None, None, workflow_id, key, seconds)
@@ -303,19 +312,19 @@ def _get_event_flow(workflow_id: str, key: str, timeout: float | timedelta) -> F
 def get_all_events(workflow_id: str) -> dict[str, Any]:
     """Return the latest value of every key a run has published."""
     scope, position = place()
-    return _blocking("get_all_events", messaging.get_all_events(scope, position, workflow_id))
+    return _blocking("get_all_events", messaging.get_all_events(scope, position, checked_id(workflow_id)))
 
 
 @markcoroutinefunction
 def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
     """Async twin of ``get_all_events``."""
     scope, position = place()
-    return adrive(messaging.get_all_events(scope, position, workflow_id))
+    return adrive(messaging.get_all_events(scope, position, checked_id(workflow_id)))
 
 
 def checked_key(key: Any, what: str) -> str:
     """Return a key or topic, or raise InvalidOptionError if no database would store it."""
-    if not isinstance(key, str) or len(key) > KEY_LENGTH or "\x00" in key:
+    if not isinstance(key, str) or len(key) > KEY_LENGTH or not is_storable(key):
         raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
     return key
 

@@ -54,8 +54,7 @@ def encode(value: Any, what: str = "value") -> str:
         raise SerializationError(f"{what} cannot be stored: {error}") from None
     except ValueError as error:  # an int beyond the interpreter's digit limit
         raise SerializationError(f"{what} cannot be stored: {error}") from None
-    if len(text) > 65_536:
-        _check_size(text, what)
+    _check_size(text, what)
     return text
 
 

@@ -74,7 +74,7 @@ def status(workflow_id: str) -> str | None:
 def wait_for_status(workflow_id: str, *wanted: str, timeout: float = 45.0) -> str:
     """Wait until a run has one of these statuses."""
     return wait_until(
-        lambda: (found := status(workflow_id)) in wanted and found,
+        lambda: found if (found := status(workflow_id)) and found in wanted else "",
         timeout,
         f"{workflow_id} to be {' or '.join(wanted)}",
     )

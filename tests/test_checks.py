@@ -61,7 +61,7 @@ def test_the_tests_own_settings_are_without_fault():
         ({"THREADS": 0}, "DURABLE['THREADS'] must be at least 1."),
     ],
 )
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "other"])
 def test_e008_settings_that_cannot_be_read(given, said, settings):
     """E008: an unknown key, a wrong type, a value out of range; the nearest name where there is one."""
     settings.DURABLE = given

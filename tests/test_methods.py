@@ -52,7 +52,7 @@ class Shop(ConfiguredInstance):
         self.prefix = config_name[:1]
 
     @workflow
-    def sell(self, what: str) -> str:
+    def sell(self, what: str) -> Any:
         found = self.pack(what)
         maybe_die()
         return found
@@ -63,7 +63,7 @@ class Shop(ConfiguredInstance):
         return f"{self.prefix}:{what}"
 
     @workflow
-    async def sell_later(self, what: str) -> str:
+    async def sell_later(self, what: str) -> Any:
         return await self.pack_later(what)
 
     @step
@@ -72,7 +72,7 @@ class Shop(ConfiguredInstance):
 
     @workflow
     @classmethod
-    def open_all(cls, how: str) -> str:
+    def open_all(cls, how: str) -> Any:
         found = cls.unlock(how)
         maybe_die()
         return found
@@ -85,7 +85,7 @@ class Shop(ConfiguredInstance):
 
     @workflow
     @staticmethod
-    def rules(number: int) -> int:
+    def rules(number: int) -> Any:
         found = Shop.count(number)
         maybe_die()
         return found
@@ -240,7 +240,7 @@ def test_steps_of_plain_classes() -> None:
 
     @workflow(name="methods.multiplies")
     def multiplies(number: int) -> int:
-        return PlainSteps(3).times(number) + PlainSteps(4).times(number)
+        return int(PlainSteps(3).times(number) + PlainSteps(4).times(number))
 
     with SetWorkflowID("m"):
         assert multiplies(2) == 14

@@ -49,19 +49,19 @@ def checked_id(workflow_id: Any) -> str:
             f"A workflow ID has at most {ID_LENGTH} characters; this one has {len(workflow_id)}: "
             f"{workflow_id[:40]!r}..."
         )
-    if "\x00" in workflow_id or not _is_encodable(workflow_id):
+    if not is_storable(workflow_id):
         raise InvalidWorkflowIDError(
             f"The workflow ID {workflow_id!r} has characters that databases do not store."
         )
     return workflow_id
 
 
-def _is_encodable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Return whether both databases store a text: no NUL, no lone surrogates."""
     try:
-        text.encode()
+        return b"\x00" not in text.encode()
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def refuse_in_step(what: str) -> None:

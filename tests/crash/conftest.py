@@ -26,7 +26,10 @@ class Victim(subprocess.Popen[bytes]):
 
     def dies(self) -> None:
         """Wait for the process's death; fail unless it died at its point."""
-        status = self.wait(timeout=PATIENCE)
+        try:
+            status: int | str = self.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = "nothing at all"
         assert status == -signal.SIGKILL, f"ended with {status} instead:\n{self.log.read_text()}"
 
     def prints(self, text: str) -> None:

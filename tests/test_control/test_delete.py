@@ -108,10 +108,9 @@ def furnish(workflow_id: str) -> None:
 
 def rows_of(workflow_id: str) -> dict[str, int]:
     """Count the rows of every kind that belong to a run."""
-    run = Workflow.objects.filter(workflow_id=workflow_id).values_list("pk", flat=True).first()
-    counts = {
-        m.__name__: m._base_manager.filter(workflow_id=run).count() for m in ALL[1:] if m is not Message
-    }
+    run = Workflow.objects.get(workflow_id=workflow_id).pk
+    kinds: list[Any] = [Step, Event, EventHistory, StreamEntry, Wait]
+    counts = {kind.__name__: kind._base_manager.filter(workflow_id=run).count() for kind in kinds}
     return {**counts, "Message": Message.objects.filter(destination_id=run).count()}
 
 

@@ -388,11 +388,14 @@ def test_a_running_run_can_be_forked(worker: Worker) -> None:
     @workflow(name="fork.forks_itself")
     def forks_itself() -> str:
         note("before")
-        me = workflow_id() or ""
-        ids.append(fork_workflow(me, 2).workflow_id if me == "o" else "")
+        if workflow_id() == "o":
+            ids.append(fork_workflow("o", 2).workflow_id)
         return note("after")
 
     with SetWorkflowID("o"):
         assert forks_itself() == "after"
     assert status("o") == "SUCCESS"
+    assert get_result(ids[0], timeout=60) == "after"
     assert list_workflow_steps(ids[0])[:1] == list_workflow_steps("o")[:1]
+    assert step_names(ids[0]) == [(1, "note"), (2, "note")]
+    assert calls.count("before") == 1

@@ -115,7 +115,7 @@ async def bare_steps() -> list[Any]:
 
 @workflow(name="agather.plain_gather")
 async def plain_gather() -> list[Any]:
-    return await asyncio.gather(arecv("go", 3600), note_slowly("slow"))
+    return list(await asyncio.gather(arecv("go", 3600), note_slowly("slow")))
 
 
 @workflow(name="agather.first_of_two_waits")
@@ -244,7 +244,7 @@ async def chain_beside_a_wait() -> list[Any]:
     async def two() -> list[str]:
         return [await note_slowly("a"), await note_slowly("b")]
 
-    return await asyncio.gather(arecv("go", 3600), two())
+    return list(await asyncio.gather(arecv("go", 3600), two()))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ from durable_app import (
 from durable_app.models import Step, Workflow
 from durable_app.store import notify
 from durable_app.worker.worker import Worker
-from tests.helpers import Crash, crash, in_thread, status, step_names, wait_until
+from tests.helpers import Crash, crash, in_thread, status, step_names, wait_for_status, wait_until
 
 calls: list[str] = []
 dies = threading.Event()
@@ -336,7 +336,7 @@ def test_an_async_parent_has_children_of_both_colours(worker: Worker, verb: str)
 
     @workflow(name="children.async_child")
     async def async_child(what: str) -> str:
-        return await note.acall(what) + "!"
+        return f"{await note.acall(what)}!"
 
     @workflow(name="children.async_parent")
     async def async_parent(how: str) -> list[str]:
@@ -364,12 +364,12 @@ def test_two_parents_may_wait_for_one_child(worker: Worker) -> None:
 
     @workflow(name="children.awaits")
     def awaits(child_id: str) -> str:
-        return get_result(child_id)
+        return str(get_result(child_id))
 
     with SetWorkflowID("shared"):
         start_workflow(gated_child)
     parents = [start_workflow(awaits, "shared") for _ in range(2)]
     for parent in parents:
-        wait_until(lambda handle=parent: handle.get_status().status == "WAITING")
+        wait_for_status(parent.workflow_id, "WAITING")
     gate.set()
     assert [parent.get_result(timeout=60) for parent in parents] == ["through", "through"]

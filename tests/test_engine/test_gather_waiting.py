@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_parked_gather_is_woken_by_any_of_its_branches(worker: Worker, order: 
     for topic in order:
         wait_for_status(handle.workflow_id, "WAITING")
         send(handle.workflow_id, topic.upper(), topic)
-        wait_until(lambda topic=topic: f"got {topic.upper()}" in calls, what=f"branch {topic} to go on")
+        wait_until(partial(calls.__contains__, f"got {topic.upper()}"), what=f"branch {topic} to go on")
     assert handle.get_result(timeout=60) == ["A", "B"]
     assert sorted(calls) == ["got A", "got B"]
 

@@ -15,10 +15,10 @@ from durable_app import (
     cancel_workflow,
     get_event,
     get_result,
-    get_workflow_status,
     list_workflows,
     recv,
     resume_workflow,
+    retrieve_workflow,
     send,
     set_event,
     sleep,
@@ -173,7 +173,7 @@ def test_a_parked_run_shows_what_it_waits_for(worker: Worker) -> None:
     found = wait_until(lambda: list_workflows(name="parking.receives", status="WAITING"))[0]
     assert (found.waiting_for, found.wake_at is not None) == ("message go", True)
     assert found.finished_at is None
-    assert get_workflow_status("reader").waiting_for == "event key"
+    assert retrieve_workflow("reader").get_status().waiting_for == "event key"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -242,7 +242,7 @@ def test_a_direct_call_never_parks(worker: Worker) -> None:
     assert status("direct") == "PENDING"
     send("direct", "hello", "go")
     assert running.result(60) == "hello"
-    assert get_workflow_status("direct").attempt == 1
+    assert retrieve_workflow("direct").get_status().attempt == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -72,7 +72,7 @@ def naps_for_ever(seconds: str) -> None:
 async def naps_async(seconds: Any) -> str:
     await note.acall("before")
     await asleep(seconds)
-    return await note.acall("after")
+    return str(await note.acall("after"))
 
 
 @workflow(name="sleep.dies_after_sleeping")

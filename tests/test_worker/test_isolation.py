@@ -13,7 +13,7 @@ from tests.shop import crowd
 from tests.shop.crowd import Gates, Meeting
 from tests.shop.hold import write_effect
 from tests.shop.models import Effect
-from tests.test_worker.test_pools import open_connections
+from tests.test_worker.test_pools import ENGINE_CONNECTIONS, open_connections
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,6 +39,7 @@ def test_a_transaction_of_one_run_holds_and_hides_nothing_of_another(ending):
 def test_every_coroutine_run_has_a_connection_of_its_own_and_closes_it():
     """200. Twenty runs that use the ORM at once: twenty connections, none of them left at the end."""
     Meeting.of(20)
+    before = sessions()
     names = [f"run {number}" for number in range(20)]
     handles = [start_workflow(crowd.write_while_meeting, name) for name in names]
     with Worker(threads=1, async_concurrency=20) as worker:
@@ -46,7 +47,7 @@ def test_every_coroutine_run_has_a_connection_of_its_own_and_closes_it():
         assert [name for name, _ in results] == names
         assert len({used for _, used in results}) == 20
         wait_until(lambda: worker.busy == 0)
-        wait_until(lambda: sessions() <= 12)
+        wait_until(lambda: sessions() <= before + ENGINE_CONNECTIONS)
     assert written() == sorted(names)
 
 
@@ -61,10 +62,11 @@ def sessions() -> int:
 
 def test_sync_runs_share_the_connections_of_their_threads():
     """29. Fifty sync runs that use the ORM need one connection a thread, kept from run to run."""
+    before = sessions()
     handles = [start_workflow(write_effect, f"run {number}") for number in range(50)]
     with Worker(threads=2):
         for handle in handles:
             handle.get_result(timeout=60)
-        assert sessions() <= 14
+        assert sessions() <= before + ENGINE_CONNECTIONS + 2
     assert len(written()) == 50
     assert Workflow.objects.filter(status=Status.SUCCESS).count() == 50
