@@ -102,7 +102,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if value is None or kind is bool or kind is int:
         return value
     if kind is str or (isinstance(value, str) and not isinstance(value, Enum)):
-        return str.__str__(value)
+        return _str(str.__str__(value))
     if depth > MAX_DEPTH:
         raise SerializationError(f"it is nested deeper than {MAX_DEPTH} levels at {path[:80]}")
     if encoder := _ENCODERS.get(kind):
@@ -114,6 +114,13 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, BaseException):
         return _error(value, depth + 1)
     raise SerializationError(_refusal(value, path))
+
+
+def _str(value: str) -> Any:
+    """Return text as it is; tagged if it has surrogates, two of which JSON would take for one character."""
+    if value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return value
+    return {"$t": "surrogates", "v": [ord(letter) for letter in value]}
 
 
 def _float(value: float, path: str, depth: int) -> Any:
@@ -253,6 +260,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "uuid": UUID,
     "bytes": b64decode,
     "model": _find_model,
+    "surrogates": lambda v: "".join(map(chr, v)),
     "error": lambda v: _remade(v),
     "same error": lambda v: _within.get()[v],
 }
@@ -271,7 +279,10 @@ def encode_error(error: BaseException) -> str:
     lines = traceback.format_exception(cls, error, error.__traceback__)
     record = _record(error, 0)
     record["traceback"] = _ascii("".join(lines))[-TRACEBACK_CHARACTERS:]
-    return json.dumps(record, separators=(",", ":"))
+    text = json.dumps(record, separators=(",", ":"))
+    if len(text) > conf.options().MAX_PAYLOAD:  # it comes back as a WorkflowError with its message
+        text = json.dumps({**record, "args": None, "state": {}}, separators=(",", ":"))
+    return text
 
 
 def _error(error: BaseException, depth: int) -> Any:

@@ -17,6 +17,16 @@ END_OTHER_SESSIONS = """
 """
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``postgres`` where the tests run on SQLite."""
+    if connections["default"].vendor == "postgresql":
+        return
+    left_out = [item for item in items if item.get_closest_marker("postgres")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Let PostgreSQL drop the test databases even if a test left a thread connected to one."""

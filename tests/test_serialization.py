@@ -9,6 +9,7 @@ from enum import Enum, IntEnum
 from typing import Any
 from uuid import UUID
 
+import pydantic
 import pytest
 from django.db import connection
 
@@ -229,7 +230,6 @@ def test_a_model_instance_is_stored_as_a_reference() -> None:
 
 def test_a_pydantic_model_survives() -> None:
     """195. Registered pydantic models are stored by their fields."""
-    pydantic = pytest.importorskip("pydantic")
     line = pydantic.create_model("PydanticLine", name=str, price=Decimal, at=datetime)
     serializable(line)
     value = line(name="tea", price=Decimal("2.50"), at=datetime(2024, 1, 1, tzinfo=UTC))

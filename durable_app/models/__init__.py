@@ -1,5 +1,6 @@
 """The rows. Reading them is everybody's right; writing them is the store's."""
 
+from durable_app.models.attributes import HasPairs
 from durable_app.models.messaging import Event, EventHistory, Message, StreamEntry
 from durable_app.models.step import Receipt, Step
 from durable_app.models.worker import Worker
@@ -9,6 +10,7 @@ __all__ = [
     "TRANSITIONS",
     "Event",
     "EventHistory",
+    "HasPairs",
     "Message",
     "Receipt",
     "Status",

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.fields.json import KeyTransform
 from django.utils.translation import gettext_lazy as _
 
 ID_LENGTH = 255
@@ -69,12 +68,7 @@ class WorkflowQuerySet(models.QuerySet):  # type: ignore[type-arg]
 
     def with_attributes(self, attributes: dict[str, Any]) -> "WorkflowQuerySet":
         """Runs whose attributes contain all these pairs; same on both databases."""
-        found = self
-        for number, (key, value) in enumerate(attributes.items()):
-            # Not attributes__<key>: there "isnull" or "contains" would be lookups.
-            name = f"attribute_{number}"
-            found = found.alias(**{name: KeyTransform(key, "attributes")}).filter(**{name: value})
-        return found
+        return self.filter(attributes__has_pairs=attributes)
 
     def without_payloads(self) -> "WorkflowQuerySet":
         """The same runs, with inputs and outcome left in the database."""

@@ -278,6 +278,9 @@ async def acommit(record: Record) -> Any:
 
 def _must_join() -> bool:
     found = connection()
+    if under_test() and not getattr(_role, "borrows", False):
+        # A test that declared no database is stopped here; a connection of our own must be no way around.
+        found.cursor().close()
     return _is_joined(found) or _is_in_memory(found)
 
 

@@ -12,15 +12,12 @@ from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
 from tests.crash.proxy import Fault, Loss, Proxy
 from tests.helpers import wait_until
-from tests.settings import DATABASES
 from tests.shop.crash import gated_trip, held_payment, tour
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
     pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite has no connection to lose"
-    ),
+    pytest.mark.postgres(reason="SQLite has no connection to lose"),
 ]
 
 Start = Callable[..., Victim]

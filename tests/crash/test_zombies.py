@@ -18,7 +18,6 @@ from durable_app.store import database
 from tests.crash.conftest import PATIENCE, Victim
 from tests.crash.ledger import Ledger
 from tests.helpers import wait_until
-from tests.settings import DATABASES
 from tests.shop.crash import gated_trip, held_payment, held_shipping
 from tests.shop.models import Effect
 
@@ -31,9 +30,7 @@ Start = Callable[..., Victim]
 
 LEASE = 2
 
-on_postgres = pytest.mark.skipif(
-    not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite's one writer stops all others"
-)
+on_postgres = pytest.mark.postgres(reason="SQLite's one writer stops all others")
 
 
 def stopped(victim: Victim) -> None:

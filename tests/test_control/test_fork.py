@@ -396,6 +396,5 @@ def test_a_running_run_can_be_forked(worker: Worker) -> None:
         assert forks_itself() == "after"
     assert status("o") == "SUCCESS"
     assert get_result(ids[0], timeout=60) == "after"
-    assert list_workflow_steps(ids[0])[:1] == list_workflow_steps("o")[:1]
     assert step_names(ids[0]) == [(1, "note"), (2, "note")]
     assert calls.count("before") == 1

@@ -12,14 +12,11 @@ from durable_app import SetWorkflowID, retrieve_workflow, start_workflow, workfl
 from durable_app.errors import OpenTransactionError
 from durable_app.models import Workflow
 from durable_app.worker.worker import Worker
-from tests.settings import DATABASES
 from tests.shop.models import Order
 
 threaded = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-on_postgres = pytest.mark.skipif(
-    not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite has one writer at a time"
-)
+on_postgres = pytest.mark.postgres(reason="SQLite has one writer at a time")
 
 T = TypeVar("T")
 

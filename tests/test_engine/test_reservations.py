@@ -64,7 +64,7 @@ def test_a_reserved_step_is_recorded_and_replayed_at_its_own_position() -> None:
 
 def test_an_async_workflow_reserves_too() -> None:
     """64. ``arun`` is the twin."""
-    assert asyncio.run(alater()) == "async"  # type: ignore[arg-type]
+    assert asyncio.run(alater()) == "async"
 
 
 @workflow

@@ -1,5 +1,7 @@
 """``SetWorkflowID(..., workflow_id_reuse_policy="reject")``: an id that exists is an error."""
 
+from typing import Any
+
 import pytest
 from django.db import transaction
 
@@ -41,7 +43,7 @@ def parent() -> str:
 
 
 @pytest.mark.parametrize("again", [named, other], ids=["same function", "another function"])
-def test_reject_refuses_any_existing_run_and_leaves_it_alone(again: object) -> None:
+def test_reject_refuses_any_existing_run_and_leaves_it_alone(again: Any) -> None:
     """20. Reject raises with status and name, whatever the function; the row is untouched."""
     with SetWorkflowID("one"):
         start_workflow(named, "first")
@@ -50,7 +52,7 @@ def test_reject_refuses_any_existing_run_and_leaves_it_alone(again: object) -> N
         pytest.raises(WorkflowIDInUseError) as caught,
         SetWorkflowID("one", workflow_id_reuse_policy="reject"),
     ):
-        start_workflow(again, "second")  # type: ignore[arg-type]
+        start_workflow(again, "second")
     assert (caught.value.workflow_status, caught.value.workflow_name) == ("ENQUEUED", "named")
     assert get_workflow_status("one") == before
 

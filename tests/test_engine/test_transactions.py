@@ -19,15 +19,12 @@ from durable_app import (
 )
 from durable_app.errors import InvalidOptionError
 from durable_app.models import Step, Workflow
-from tests.settings import DATABASES
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 threaded = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-on_postgres = pytest.mark.skipif(
-    not DATABASES["default"]["ENGINE"].endswith("postgresql"), reason="SQLite has one level, and one writer"
-)
+on_postgres = pytest.mark.postgres(reason="SQLite has one level, and one writer")
 
 tries: dict[str, int] = {}
 
