@@ -92,6 +92,7 @@ VERBS: dict[str, Callable[[], Any]] = {
     "text as a span": lambda: sleep("1"),  # type: ignore[arg-type]
     "no number": lambda: sleep(float("nan")),
     "truth": lambda: sleep(True),
+    "negative spans": lambda: [sleep(span) for span in (-5, timedelta(days=-1))] and recv(None, -5),  # type: ignore[func-returns-value]
     "text as a timeout": lambda: recv(None, "1"),  # type: ignore[arg-type]
 }
 
@@ -286,9 +287,9 @@ def test_a_negative_wait_is_over_at_once():
     assert get_event(handle.workflow_id, "key", -5) is None
     with pytest.raises(ResultTimeoutError):
         handle.get_result(timeout=-5)
-    VERBS["negative"] = lambda: sleep(-5) or recv(None, -5)  # type: ignore[func-returns-value]
+    VERBS["negative"] = lambda: (sleep(-5), recv(None, -5))
     with SetWorkflowID("negative"):
-        assert use("negative") is None
+        assert use("negative") == (None, None)
     assert [found.name for found in durable_app.list_workflow_steps("negative")] == ["durable.recv"]
 
 

@@ -1,6 +1,7 @@
 """System checks: what is wrong with the settings is said by id, with a hint, before anything runs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ def ids() -> list[str | None]:
 
 
 @pytest.fixture
-def strange(settings: Any) -> Iterator[str]:
+def strange(settings: Any, tmp_path: Path) -> Iterator[str]:
     """Return the alias of a database that cannot carry the engine."""
-    with AnotherDatabase({"ENGINE": "tests.strange_database", "NAME": ":memory:"}) as alias:
+    with AnotherDatabase({"ENGINE": "tests.strange_database", "NAME": str(tmp_path / "db")}) as alias:
         yield alias
 
 

@@ -92,7 +92,7 @@ def call_child(
 def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]:
     """Insert the child and the parent's step together; record the engine's refusal as the step."""
     scope.cursor.check_may_start()
-    step = checkpoint(scope.execution, position, new.name, output="null", child=new.workflow_id)
+    step = checkpoint(scope.execution, position, new.name, output="null", child_workflow_id=new.workflow_id)
     try:
         run: int | None = yield Call(
             runs.launch_child,

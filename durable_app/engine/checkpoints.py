@@ -2,7 +2,7 @@
 
 import inspect
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from durable_app import clock, serialization
 from durable_app.engine.context import Cursor, Execution
@@ -91,32 +91,27 @@ def decoded(text: str | None) -> Flow[Any]:
     return serialization.decode(text)
 
 
-def checkpoint(  # noqa: PLR0913  (the columns of one record, by keyword)
-    execution: Execution,
-    position: Position,
-    name: str,
-    *,
-    output: str | None = None,
-    error: str | None = None,
-    child: str | None = None,
-    started_at: datetime | None = None,
-    finished_at: datetime | None = None,
-    tries: int = 1,
+class StepOutcome(TypedDict, total=False):
+    """What came of a step; times default to now."""
+
+    output: str | None
+    error: str | None
+    child_workflow_id: str | None
+    started_at: datetime
+    finished_at: datetime
+    tries: int
+
+
+def checkpoint(
+    execution: Execution, position: Position, name: str, **outcome: Unpack[StepOutcome]
 ) -> Checkpoint:
     """Return a record of a step's outcome, under this execution's attempt."""
-    now = clock.now() if started_at is None or finished_at is None else started_at
-    return Checkpoint(
-        run=execution.run,
-        attempt=execution.attempt,
-        position=position,
-        name=name,
-        output=output,
-        error=error,
-        child_workflow_id=child,
-        started_at=started_at or now,
-        finished_at=finished_at or now,
-        tries=tries,
-    )
+    outcome.setdefault("output", None)
+    if "started_at" not in outcome or "finished_at" not in outcome:
+        now = clock.now()
+        outcome.setdefault("started_at", now)
+        outcome.setdefault("finished_at", now)
+    return Checkpoint(run=execution.run, attempt=execution.attempt, position=position, name=name, **outcome)
 
 
 def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:

@@ -20,39 +20,36 @@ from durable_app.errors import (
 from durable_app.store.records import History, Position
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """On whose behalf a run executes."""
+
+    user: str | None = None
+    roles: tuple[str, ...] | None = None
+    assumed_role: str | None = None
+
+
+@dataclass(kw_only=True, eq=False)
 class Execution:
-    """One attempt at one run, in this process.
+    """One attempt at one run, in this process."""
 
-    ``history`` is empty on a first execution, which therefore reads nothing. ``park_after`` is how long a
-    wait keeps its thread; None for a run that belongs to its caller's thread and never parks.
-    """
+    run: int
+    workflow_id: str
+    name: str
+    attempt: int
+    lease: Lease
+    history: History = field(default_factory=dict)
+    """What earlier executions recorded; empty on the first one, which therefore reads nothing."""
+    deadline_at: datetime | None = None
+    park_after: timedelta | None = None
+    """How long a wait keeps its thread; None for a run that belongs to its caller's and never parks."""
+    identity: Identity = field(default_factory=Identity)
 
-    def __init__(  # noqa: PLR0913  (the facts of one claim, by keyword)
-        self,
-        *,
-        run: int,
-        workflow_id: str,
-        name: str,
-        attempt: int,
-        lease: Lease,
-        history: History | None = None,
-        deadline_at: datetime | None = None,
-        park_after: timedelta | None = None,
-        identity: "Identity | None" = None,
-    ) -> None:
-        self.run = run
-        self.workflow_id = workflow_id
-        self.name = name
-        self.attempt = attempt
-        self.lease = lease
-        self.history: History = history or {}
-        self.visited: set[tuple[int, str]] = set()
-        self.deadline_at = deadline_at
-        self.park_after = park_after
-        self.identity = identity or Identity()
-        self.receipts: set[str] = set()
-        """Other databases in which transactions of this run left receipts."""
-        self.ended_by: ControlFlow | UnexpectedStepError | None = None
+    visited: set[tuple[int, str]] = field(default_factory=set)
+    """Positions of the history that this execution has come by."""
+    receipts: set[str] = field(default_factory=set)
+    """Other databases in which transactions of this run left receipts."""
+    ended_by: ControlFlow | UnexpectedStepError | None = None
 
     def lose(self) -> None:
         """End this execution: another one owns the run."""
@@ -63,15 +60,6 @@ class Execution:
         """Let every later durable call of this execution raise ``error``."""
         if self.ended_by is None:
             self.ended_by = error
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """On whose behalf a run executes."""
-
-    user: str | None = None
-    roles: tuple[str, ...] | None = None
-    assumed_role: str | None = None
 
 
 class Cursor:

@@ -57,7 +57,7 @@ def await_inside(scope: Scope, position: Position, workflow_id: str) -> Flow[Any
         GET_RESULT,
         output=text if error is None else None,
         error=None if error is None else serialization.encode_error(error),
-        child=workflow_id,
+        child_workflow_id=workflow_id,
         started_at=started_at,
         finished_at=clock.now(),
     )
@@ -102,7 +102,7 @@ def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> F
         WAIT_FIRST,
         output=text,
         error=None if error is None else serialization.encode_error(error),
-        child=first,
+        child_workflow_id=first,
         started_at=started_at,
         finished_at=clock.now(),
     )

@@ -17,7 +17,7 @@ _PAIR = """EXISTS (
 
 
 @JSONField.register_lookup
-class HasPairs(Lookup):  # type: ignore[type-arg]
+class HasPairs(Lookup):
     """PostgreSQL asks jsonb, which an index can serve; SQLite looks at each pair."""
 
     lookup_name = "has_pairs"

@@ -109,7 +109,7 @@ def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: H
         name=claimed.name,
         attempt=claimed.attempt,
         lease=lease,
-        history=history,
+        history=history or {},
         deadline_at=claimed.deadline_at,
         park_after=park_after,
         identity=Identity(
