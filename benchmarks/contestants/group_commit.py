@@ -59,13 +59,18 @@ class GroupCommit:
     def _lead(self) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
-        self._write([record for record, _ in batch])
-        for _, ticket in batch:
-            ticket.settle()
-        with self._lock:
-            self._led = bool(self._waiting)
-            if self._led:
-                self._waiting[0][1].promote()
+        try:
+            self._write([record for record, _ in batch])
+        finally:  # an error ends the whole trial; nobody must hang until then
+            for _, ticket in batch:
+                ticket.settle()
+            with self._lock:
+                self._led = bool(self._waiting)
+                if self._led:
+                    self._waiting[0][1].promote()
+
+
+Batch = list[tuple[Record, "asyncio.Future[None]"]]
 
 
 class AsyncGroupCommit:
@@ -74,7 +79,7 @@ class AsyncGroupCommit:
     def __init__(self, write: Callable[[list[Record]], None], thread: Executor) -> None:
         self._write = write
         self._thread = thread
-        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._waiting: Batch = []
         self._led = False
 
     async def commit(self, kind: str, row: Row) -> None:
@@ -92,13 +97,18 @@ class AsyncGroupCommit:
         if batch:
             self._thread.submit(self._write_and_settle, batch, loop)
 
-    def _write_and_settle(
-        self, batch: list[tuple[Record, asyncio.Future[None]]], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._write([record for record, _ in batch])
-        loop.call_soon_threadsafe(self._settle, [future for _, future in batch], loop)
+    def _write_and_settle(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
+        failure: Exception | None = None
+        try:
+            self._write([record for record, _ in batch])
+        except Exception as error:  # noqa: BLE001  (raised in the coroutines)
+            failure = error
+        loop.call_soon_threadsafe(self._settle, batch, loop, failure)
 
-    def _settle(self, futures: list[asyncio.Future[None]], loop: asyncio.AbstractEventLoop) -> None:
-        for future in futures:
-            future.set_result(None)
+    def _settle(self, batch: Batch, loop: asyncio.AbstractEventLoop, failure: Exception | None) -> None:
+        for _, future in batch:
+            if failure is None:
+                future.set_result(None)
+            else:
+                future.set_exception(failure)
         loop.call_soon(self._lead, loop)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.core import mail
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -267,7 +267,7 @@ def commit(record: Record) -> Any:
 
 async def acommit(record: Record) -> Any:
     """Write one record from a coroutine."""
-    if under_test() and await sync_to_async(_must_join)():
+    if under_test() and await _amust_join():
         return await sync_to_async(_commit_here)(record)
     try:
         return await committer().asubmit(record)
@@ -282,6 +282,12 @@ def _must_join() -> bool:
         # A test that declared no database is stopped here; a connection of our own must be no way around.
         found.cursor().close()
     return _is_joined(found) or _is_in_memory(found)
+
+
+async def _amust_join() -> bool:
+    if SyncToAsync.thread_sensitive_context.get(None) is not None:
+        return in_memory()  # a worker's run: its ORM thread, if it has one, is nobody else's
+    return await sync_to_async(_must_join)()
 
 
 def _commit_here(record: Record) -> Any:
@@ -324,7 +330,7 @@ def call(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
 
 async def acall(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     """Run a store function from a coroutine."""
-    if under_test() and await sync_to_async(_must_join)():
+    if under_test() and await _amust_join():
         return await sync_to_async(function)(*args, **kwargs)
     future = _store_pool().submit(function, *args, **kwargs)
     return await asyncio.wrap_future(future)
