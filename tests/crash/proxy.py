@@ -34,9 +34,8 @@ class Proxy:
         self.loss = loss
         self.losses = 0
         port = self._listener.getsockname()[1]
-        self.url = parts._replace(
-            netloc=f"{parts.username}@127.0.0.1:{port}", query="sslmode=disable"
-        ).geturl()
+        user = parts.netloc.rpartition("@")[0]  # name and password, as they were quoted
+        self.url = parts._replace(netloc=f"{user}@127.0.0.1:{port}", query="sslmode=disable").geturl()
 
     def __enter__(self) -> "Proxy":
         self._spawn(self._accept)
