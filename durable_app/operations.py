@@ -1,4 +1,4 @@
-"""The verbs of workflows: start, wait, talk. Each sync verb has an ``a``-prefixed twin to await.
+"""The verbs of workflows: start, and wait. Each sync verb has an ``a``-prefixed twin to await.
 
 A twin is a plain function that returns an awaitable, so that its position is taken when it is called:
 ``asyncio.gather(asleep(1), asleep(2))`` is deterministic.
@@ -12,10 +12,10 @@ from asgiref.sync import markcoroutinefunction
 
 from durable_app.callables import BoundWorkflow, Workflow, decorated_in
 from durable_app.decorators import Step, Transaction
-from durable_app.engine import branches, calls, messaging, results, timers
-from durable_app.engine.context import StepStatus, current, require_trunk, require_workflow
+from durable_app.engine import branches, calls, results, timers
+from durable_app.engine.context import StepStatus, current, require_trunk
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
-from durable_app.engine.launch import Target, checked_id, is_storable, refuse_in_step
+from durable_app.engine.launch import Target, refuse_in_step
 from durable_app.errors import (
     InvalidOptionError,
     SynchronousCallError,
@@ -32,8 +32,6 @@ from durable_app.registry import TEMPORARY, registry
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-KEY_LENGTH = 255
 
 
 def _blocking(verb: str, flow: Flow[T]) -> T:
@@ -206,127 +204,6 @@ def _first_flow(
     if scope is None:
         return results.first_outside(list(found), longest), found
     return results.first_inside(scope, position, list(found)), found
-
-
-# Talking
-
-
-def send(
-    destination_id: str,
-    message: Any,
-    topic: str | None = None,
-    *,
-    idempotency_key: str | None = None,
-) -> None:
-    """Send a message to a run, once from a workflow, and once for each ``idempotency_key``.
-
-    Joins the caller's transaction. Raises NonExistentWorkflowError for an unknown destination.
-    """
-    _blocking("send", _send_flow(destination_id, message, topic, idempotency_key))
-
-
-@markcoroutinefunction
-def asend(
-    destination_id: str,
-    message: Any,
-    topic: str | None = None,
-    *,
-    idempotency_key: str | None = None,
-) -> Awaitable[None]:
-    """Async twin of ``send``."""
-    return adrive(_send_flow(destination_id, message, topic, idempotency_key))
-
-
-def _send_flow(destination: str, message: Any, topic: str | None, key: str | None) -> Flow[None]:
-    _, position = place()
-    topic = checked_key(topic or "", "a topic")
-    key = None if key is None else checked_key(key, "an idempotency key")
-    return messaging.send(current.get(), position, checked_id(destination), topic, message, key)
-
-
-def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:
-    """Receive the oldest message of a topic, waiting for it; None if none came in time.
-
-    Without a topic, only messages sent without one are received.
-    """
-    return _blocking("recv", _recv_flow("recv", topic, timeout_seconds))
-
-
-@markcoroutinefunction
-def arecv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
-    """Async twin of ``recv``."""
-    return adrive(_recv_flow("arecv", topic, timeout_seconds))
-
-
-def _recv_flow(verb: str, topic: str | None, timeout: float | timedelta) -> Flow[Any]:
-    scope = require_trunk(verb)
-    seconds = timers.seconds_of(timeout, "timeout_seconds")
-    at, timer = scope.cursor.next(), scope.cursor.next()
-    return messaging.recv(scope, at, timer, checked_key(topic or "", "a topic"), seconds)
-
-
-def set_event(key: str, value: Any) -> None:
-    """Publish a value of the running workflow under a key."""
-    _blocking("set_event", _set_event_flow("set_event", key, value))
-
-
-@markcoroutinefunction
-def aset_event(key: str, value: Any) -> Awaitable[None]:
-    """Async twin of ``set_event``."""
-    return adrive(_set_event_flow("aset_event", key, value))
-
-
-def _set_event_flow(verb: str, key: str, value: Any) -> Flow[None]:
-    scope = require_workflow(verb)
-    position = None if scope.step is not None else scope.cursor.next()
-    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value)
-
-
-def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Any:
-    """Return the latest value of a run's event, waiting until it is set; None if it was not in time.
-
-    The run need not exist yet. Raises OpenTransactionError inside a transaction of the caller's.
-    """
-    if current.get() is None:
-        refuse_in_transaction("get_event()")
-    return _blocking("get_event", _get_event_flow(workflow_id, key, timeout_seconds))
-
-
-@markcoroutinefunction
-def aget_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
-    """Async twin of ``get_event``."""
-    return adrive(_get_event_flow(workflow_id, key, timeout_seconds))
-
-
-def _get_event_flow(workflow_id: str, key: str, timeout: float | timedelta) -> Flow[Any]:
-    seconds = timers.seconds_of(timeout, "timeout_seconds")
-    key = checked_key(key, "an event's key")
-    workflow_id = checked_id(workflow_id)
-    scope = current.get()
-    if scope is None or scope.step is not None:
-        return messaging.get_event(None, None, workflow_id, key, seconds)
-    places = scope.cursor.next(), scope.cursor.next()
-    return messaging.get_event(scope, places, workflow_id, key, seconds)
-
-
-def get_all_events(workflow_id: str) -> dict[str, Any]:
-    """Return the latest value of every key a run has published."""
-    scope, position = place()
-    return _blocking("get_all_events", messaging.get_all_events(scope, position, checked_id(workflow_id)))
-
-
-@markcoroutinefunction
-def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
-    """Async twin of ``get_all_events``."""
-    scope, position = place()
-    return adrive(messaging.get_all_events(scope, position, checked_id(workflow_id)))
-
-
-def checked_key(key: Any, what: str) -> str:
-    """Return a key or topic, or raise InvalidOptionError if no database would store it."""
-    if not isinstance(key, str) or len(key) > KEY_LENGTH or not is_storable(key):
-        raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
-    return key
 
 
 # The running workflow

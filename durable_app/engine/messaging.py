@@ -1,6 +1,6 @@
 """Messages and events, as flows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,11 @@ from durable_app.engine.context import Scope, current
 from durable_app.engine.flow import Call, Flow
 from durable_app.errors import ControlFlow, DurableError
 from durable_app.store import messages
-from durable_app.store.records import Position
+from durable_app.store.records import Parcel, Position
 from durable_app.store.waits import News
 
 SEND = "durable.send"
+SEND_BULK = "durable.send_bulk"
 RECV = "durable.recv"
 SET_EVENT = "durable.setEvent"
 GET_EVENT = "durable.getEvent"
@@ -24,14 +25,13 @@ GET_EVENTS = "durable.get_events"
 def send(
     scope: Scope | None,
     position: Position | None,
-    destination: str,
-    topic: str,
-    message: Any,
-    idempotency_key: str | None,
+    messages_to_send: Sequence[Parcel],
+    *,
+    name: str = SEND,
+    to_forks: bool = False,
 ) -> Flow[None]:
-    """Send a message: once from a workflow, unrecorded from a step or from outside."""
-    text = serialization.encode(message, "the message")
-    deliver = partial(messages.send, destination, topic, text, idempotency_key=idempotency_key)
+    """Send messages: once from a workflow, unrecorded from a step or from outside."""
+    deliver = partial(messages.send, messages_to_send, to_forks=to_forks)
     if scope is None:
         yield Call(deliver)
         return
@@ -40,11 +40,11 @@ def send(
     if position is None:
         yield from _fenced(scope, deliver)
         return
-    found = replayed(scope.cursor, position, SEND)
+    found = replayed(scope.cursor, position, name)
     if found is not None:
         yield from outcome(found)
         return
-    step = checkpoint(execution, position, SEND, output="null")
+    step = checkpoint(execution, position, name, output="null")
     yield from _recorded(scope, step, partial(deliver, step=step))
 
 

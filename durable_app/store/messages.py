@@ -1,5 +1,6 @@
 """Messages and events: written together with the wake-up of whoever waits for them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -8,37 +9,49 @@ from durable_app import clock
 from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
 from durable_app.store import database, notify, waits
-from durable_app.store.records import Checkpoint, Position
+from durable_app.store.records import Checkpoint, Parcel, Position
 from durable_app.store.steps import fence, landed, record_within
 from durable_app.store.waits import News
 
 
 @database.retried
 def send(
-    destination: str,
-    topic: str,
-    text: str,
+    parcels: Sequence[Parcel],
     *,
-    idempotency_key: str | None = None,
+    to_forks: bool = False,
     sender: tuple[int, int, str] | None = None,
     step: Checkpoint | None = None,
 ) -> None:
-    """Put a message into a run's inbox, once for each key.
+    """Put messages into runs' inboxes, once for each key; all of them or none.
 
-    ``sender`` is the sending run with its attempt and id, which must still hold; ``step`` its checkpoint,
-    recorded in the same transaction.
-    Raises NonExistentWorkflowError for an unknown destination.
+    ``to_forks`` also delivers to every fork that a destination has now, and to their forks. ``sender`` is the
+    sending run with its attempt and id, which must still hold; ``step`` its checkpoint, recorded in the same
+    transaction. Raises NonExistentWorkflowError for an unknown destination.
     """
     with database.transact():
         if sender is not None:
             fence(*sender)
         if step is not None and landed(step):
             return
-        run = _lock_destination(destination)
-        _insert_message(run, topic, text, idempotency_key)
-        _wake_receiver(run, News("message", destination, topic))
+        for parcel in parcels:
+            forks = _forks(parcel.destination) if to_forks else []
+            for destination in (parcel.destination, *forks):
+                run = _lock_destination(destination)
+                _insert_message(run, parcel)
+                _wake_receiver(run, News("message", destination, parcel.topic))
         if step is not None:
             record_within(step)
+
+
+def _forks(workflow_id: str) -> list[str]:
+    """Return the ids of a run's forks, and of theirs."""
+    found: list[str] = []
+    level = [workflow_id]
+    while level:
+        forks = _runs().filter(forked_from__in=level).exclude(workflow_id__in=[workflow_id, *found])
+        level = list(forks.order_by("pk").values_list("workflow_id", flat=True))
+        found += level
+    return found
 
 
 def _lock_destination(workflow_id: str) -> int:
@@ -58,9 +71,15 @@ def _lock_destination(workflow_id: str) -> int:
     return int(row[0])
 
 
-def _insert_message(run: int, topic: str, text: str, key: str | None) -> None:
-    message = Message(destination_id=run, topic=topic, value=text, idempotency_key=key, sent_at=clock.now())
-    if key is None:
+def _insert_message(run: int, parcel: Parcel) -> None:
+    message = Message(
+        destination_id=run,
+        topic=parcel.topic,
+        value=parcel.text,
+        idempotency_key=parcel.idempotency_key,
+        sent_at=clock.now(),
+    )
+    if parcel.idempotency_key is None:
         message.save(using=database.alias(), force_insert=True)
     else:
         Message.objects.using(database.alias()).bulk_create([message], ignore_conflicts=True)

@@ -120,6 +120,15 @@ class Recorded:
     child_workflow_id: str | None
 
 
+class Parcel(NamedTuple):
+    """A message on its way; its text is encoded already."""
+
+    destination: str
+    topic: str
+    text: str
+    idempotency_key: str | None = None
+
+
 History = dict[tuple[int, str], Recorded]
 
 

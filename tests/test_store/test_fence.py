@@ -14,7 +14,7 @@ from durable_app import clock
 from durable_app.errors import OwnershipLost, WorkflowCancelled
 from durable_app.models import Event, EventHistory, Message, Status, Step, Wait, Workflow
 from durable_app.store import database, messages, runs, steps, waits
-from durable_app.store.records import Checkpoint, NewRun, Outcome, Position, Verdict
+from durable_app.store.records import Checkpoint, NewRun, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,14 +79,12 @@ WRITES: dict[str, Write] = {
         child(run), checkpoint(run, attempt), run.workflow_id
     ),
     "send": lambda run, attempt: messages.send(
-        run.workflow_id,
-        "topic",
-        "1",
+        [Parcel(run.workflow_id, "topic", "1")],
         sender=(run.pk, attempt, run.workflow_id),
         step=checkpoint(run, attempt),
     ),
     "send from a step": lambda run, attempt: messages.send(
-        run.workflow_id, "topic", "1", sender=(run.pk, attempt, run.workflow_id)
+        [Parcel(run.workflow_id, "topic", "1")], sender=(run.pk, attempt, run.workflow_id)
     ),
     "consume": lambda run, attempt: messages.consume(
         checkpoint(run, attempt), run.workflow_id, "topic", last_chance=True

@@ -16,7 +16,7 @@ from durable_app.models import TRANSITIONS, Status, Step, Workflow
 from durable_app.models import Worker as WorkerRow
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, lifecycle, messages, queues, steps, waits, workers
-from durable_app.store.records import Checkpoint, Outcome, Position, Verdict
+from durable_app.store.records import Checkpoint, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 from tests.crash.ledger import changes, install_audit, remove_audit
 
@@ -115,7 +115,7 @@ VERBS: dict[str, Verb] = {
     "delete": lambda run: bool(lifecycle.delete([run.workflow_id])),
     "sweep": lambda run: bool(workers.recover(by_lease=True)),
     "release": lambda run: bool(workers.release(run.worker_id or "")),
-    "send": lambda run: messages.send(run.workflow_id, "topic", "1") is None,
+    "send": lambda run: messages.send([Parcel(run.workflow_id, "topic", "1")]) is None,
     "claim": lambda run: bool(queues.claim(queues.Claimer(worker_id="heir"), ["raced"], 1)),
 }
 

@@ -1,0 +1,185 @@
+"""Messages and events of workflows. Each sync verb has an ``a``-prefixed twin to await."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from asgiref.sync import markcoroutinefunction
+
+from durable_app import serialization
+from durable_app.engine import messaging, timers
+from durable_app.engine.context import current, require_trunk, require_workflow
+from durable_app.engine.flow import Flow, adrive, drive_blocking
+from durable_app.engine.launch import checked_id, is_storable
+from durable_app.errors import InvalidOptionError
+from durable_app.handles import place, refuse_in_transaction
+from durable_app.store.records import Parcel
+
+T = TypeVar("T")
+
+KEY_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """A message of a ``send_bulk``."""
+
+    destination_id: str
+    message: Any
+    topic: str | None = None
+    idempotency_key: str | None = None
+
+
+def _blocking(verb: str, flow: Flow[T]) -> T:
+    return drive_blocking(flow, f"a{verb}")
+
+
+def send(
+    destination_id: str,
+    message: Any,
+    topic: str | None = None,
+    *,
+    idempotency_key: str | None = None,
+    send_to_forks: bool = False,
+) -> None:
+    """Send a message to a run, once from a workflow, and once for each ``idempotency_key``.
+
+    ``send_to_forks`` also delivers to every fork that the run has now, and to their forks. Joins the
+    caller's transaction. Raises NonExistentWorkflowError for an unknown destination.
+    """
+    one = SendMessage(destination_id, message, topic, idempotency_key)
+    _blocking("send", _send_flow([one], messaging.SEND, send_to_forks))
+
+
+@markcoroutinefunction
+def asend(
+    destination_id: str,
+    message: Any,
+    topic: str | None = None,
+    *,
+    idempotency_key: str | None = None,
+    send_to_forks: bool = False,
+) -> Awaitable[None]:
+    """Async twin of ``send``."""
+    one = SendMessage(destination_id, message, topic, idempotency_key)
+    return adrive(_send_flow([one], messaging.SEND, send_to_forks))
+
+
+def send_bulk(messages: Sequence[SendMessage], *, send_to_forks: bool = False) -> None:
+    """Send several messages in one transaction, all or none; in a workflow one step.
+
+    Raises InvalidOptionError if two of them have one destination and one ``idempotency_key``;
+    NonExistentWorkflowError for an unknown destination.
+    """
+    _blocking("send_bulk", _send_flow(messages, messaging.SEND_BULK, send_to_forks))
+
+
+@markcoroutinefunction
+def asend_bulk(messages: Sequence[SendMessage], *, send_to_forks: bool = False) -> Awaitable[None]:
+    """Async twin of ``send_bulk``."""
+    return adrive(_send_flow(messages, messaging.SEND_BULK, send_to_forks))
+
+
+def _send_flow(given: Sequence[SendMessage], name: str, to_forks: bool) -> Flow[None]:
+    _, position = place()
+    parcels = [_parcel(one) for one in given]
+    keyed = [(one.destination, one.idempotency_key) for one in parcels if one.idempotency_key is not None]
+    if len(set(keyed)) != len(keyed):
+        raise InvalidOptionError("two messages of one batch have the same destination and idempotency key")
+    return messaging.send(current.get(), position, parcels, name=name, to_forks=to_forks)
+
+
+def _parcel(given: SendMessage) -> Parcel:
+    key = given.idempotency_key
+    return Parcel(
+        destination=checked_id(given.destination_id),
+        topic=checked_key(given.topic or "", "a topic"),
+        text=serialization.encode(given.message, "the message"),
+        idempotency_key=None if key is None else checked_key(key, "an idempotency key"),
+    )
+
+
+def recv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Any:
+    """Receive the oldest message of a topic, waiting for it; None if none came in time.
+
+    Without a topic, only messages sent without one are received.
+    """
+    return _blocking("recv", _recv_flow("recv", topic, timeout_seconds))
+
+
+@markcoroutinefunction
+def arecv(topic: str | None = None, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
+    """Async twin of ``recv``."""
+    return adrive(_recv_flow("arecv", topic, timeout_seconds))
+
+
+def _recv_flow(verb: str, topic: str | None, timeout: float | timedelta) -> Flow[Any]:
+    scope = require_trunk(verb)
+    seconds = timers.seconds_of(timeout, "timeout_seconds")
+    at, timer = scope.cursor.next(), scope.cursor.next()
+    return messaging.recv(scope, at, timer, checked_key(topic or "", "a topic"), seconds)
+
+
+def set_event(key: str, value: Any) -> None:
+    """Publish a value of the running workflow under a key."""
+    _blocking("set_event", _set_event_flow("set_event", key, value))
+
+
+@markcoroutinefunction
+def aset_event(key: str, value: Any) -> Awaitable[None]:
+    """Async twin of ``set_event``."""
+    return adrive(_set_event_flow("aset_event", key, value))
+
+
+def _set_event_flow(verb: str, key: str, value: Any) -> Flow[None]:
+    scope = require_workflow(verb)
+    position = None if scope.step is not None else scope.cursor.next()
+    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value)
+
+
+def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Any:
+    """Return the latest value of a run's event, waiting until it is set; None if it was not in time.
+
+    The run need not exist yet. Raises OpenTransactionError inside a transaction of the caller's.
+    """
+    if current.get() is None:
+        refuse_in_transaction("get_event()")
+    return _blocking("get_event", _get_event_flow(workflow_id, key, timeout_seconds))
+
+
+@markcoroutinefunction
+def aget_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Awaitable[Any]:
+    """Async twin of ``get_event``."""
+    return adrive(_get_event_flow(workflow_id, key, timeout_seconds))
+
+
+def _get_event_flow(workflow_id: str, key: str, timeout: float | timedelta) -> Flow[Any]:
+    seconds = timers.seconds_of(timeout, "timeout_seconds")
+    key = checked_key(key, "an event's key")
+    workflow_id = checked_id(workflow_id)
+    scope = current.get()
+    if scope is None or scope.step is not None:
+        return messaging.get_event(None, None, workflow_id, key, seconds)
+    places = scope.cursor.next(), scope.cursor.next()
+    return messaging.get_event(scope, places, workflow_id, key, seconds)
+
+
+def get_all_events(workflow_id: str) -> dict[str, Any]:
+    """Return the latest value of every key a run has published."""
+    scope, position = place()
+    return _blocking("get_all_events", messaging.get_all_events(scope, position, checked_id(workflow_id)))
+
+
+@markcoroutinefunction
+def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
+    """Async twin of ``get_all_events``."""
+    scope, position = place()
+    return adrive(messaging.get_all_events(scope, position, checked_id(workflow_id)))
+
+
+def checked_key(key: Any, what: str) -> str:
+    """Return a key or topic, or raise InvalidOptionError if no database would store it."""
+    if not isinstance(key, str) or len(key) > KEY_LENGTH or not is_storable(key):
+        raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
+    return key
