@@ -113,7 +113,7 @@ class Incarnation:
         self._suspects = seen - strays
         if strays:
             logger.warning("Runs handed back worker=%s count=%d", self.name, len(strays))
-            workers.release(self.lease.id, only=strays)
+            workers.recover_strays(self.lease.id, strays)
 
 
 def process_space() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from durable_app import serialization
+from durable_app import clock, serialization
 from durable_app.engine import results
 from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
 from durable_app.engine.context import Execution, Identity, Scope
@@ -72,6 +72,7 @@ def call_child(
     at, result_at = places
     name = invocation.target.definition.name
     found = replayed(scope.cursor, at, name)
+    began_at = None
     if found is not None:
         yield from outcome(found)
         child_id = found.child_workflow_id or ""
@@ -80,13 +81,14 @@ def call_child(
         new = running_here(new_run(invocation.target, *given, child_of=parent), invocation.lease.id)
         child_id = new.workflow_id
         run = yield from _launched(scope, at, new)
+        began_at = clock.now()
         if run is not None:
             try:
                 yield from _executed(invocation, new, run, given, parent=scope)
             except ControlFlow as ended:  # the child's; its parent waits for it, or parks
                 if ended.workflow_id != child_id:
                     raise
-    return (yield from results.await_inside(scope, result_at, child_id))
+    return (yield from results.await_inside(scope, result_at, child_id, began_at))
 
 
 def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]:

@@ -129,6 +129,7 @@ def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:
             raise outage(execution, error) from error
         match verdict:
             case Verdict.WRITTEN:
+                execution.has_recorded = True
                 return
             case Verdict.LOCKED:
                 yield Pause(pause)

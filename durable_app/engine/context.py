@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from durable_app import clock
 from durable_app.engine.lease import Lease
 from durable_app.errors import (
     ControlFlow,
@@ -49,7 +50,17 @@ class Execution:
     """Positions of the history that this execution has come by."""
     receipts: set[str] = field(default_factory=set)
     """Other databases in which transactions of this run left receipts."""
+    has_recorded: bool = False
+    """Whether this execution has recorded a step of its own."""
     ended_by: ControlFlow | UnexpectedStepError | None = None
+
+    def waiting_since(self) -> datetime:
+        """Return when the wait that begins or goes on here began: after the last recorded step."""
+        now = clock.now()
+        if self.has_recorded or len(self.visited) < len(self.history):
+            return now
+        ends = (found.finished_at for found in self.history.values() if found.finished_at is not None)
+        return min(now, max(ends, default=now))
 
     def lose(self) -> None:
         """End this execution: another one owns the run."""

@@ -144,7 +144,7 @@ def get_event(
     if found is not None:
         replayed(scope.cursor, timer, timers.SLEEP)
         return (yield from outcome(found))
-    started_at = clock.now()
+    started_at = scope.execution.waiting_since()
     text = None
     if not (scope.execution.history and timer in scope.execution.history):
         text = yield Call(look)

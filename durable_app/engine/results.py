@@ -1,5 +1,6 @@
 """Waiting for a run's outcome, from a workflow (recorded, may park) or from outside."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -34,12 +35,17 @@ def await_outside(workflow_id: str, timeout: float | None, longest: float) -> Fl
     return (yield from value_of(ended))
 
 
-def await_inside(scope: Scope, position: Position, workflow_id: str) -> Flow[Any]:
-    """Wait for a run's outcome as a step of a workflow; the run may park meanwhile."""
+def await_inside(
+    scope: Scope, position: Position, workflow_id: str, began_at: datetime | None = None
+) -> Flow[Any]:
+    """Wait for a run's outcome as a step of a workflow; the run may park meanwhile.
+
+    ``began_at`` is when the wait began, if that was before this call.
+    """
     found = replayed(scope.cursor, position, GET_RESULT)
     if found is not None:
         return (yield from outcome(found))
-    started_at = clock.now()
+    started_at = began_at or scope.execution.waiting_since()
     news = News("result", workflow_id)
     error: Exception | None = None
     value = text = None
@@ -86,7 +92,7 @@ def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> F
     if found is not None:
         recorded: str = yield from outcome(found)
         return recorded
-    started_at = clock.now()
+    started_at = scope.execution.waiting_since()
     news = tuple(News("result", one) for one in workflow_ids)
     look = partial(runs.first_ended, workflow_ids)
     error: Exception | None = None

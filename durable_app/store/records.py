@@ -118,6 +118,7 @@ class Recorded:
     output: str | None
     error: str | None
     child_workflow_id: str | None
+    finished_at: datetime | None = None
 
 
 class Parcel(NamedTuple):

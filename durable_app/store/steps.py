@@ -18,11 +18,20 @@ def histories(runs: Iterable[int]) -> dict[int, History]:
     """Return the recorded steps of each run, in one query."""
     found: dict[int, History] = defaultdict(dict)
     rows = Step.objects.using(database.alias()).filter(workflow_id__in=list(runs))
-    columns = ("workflow_id", "position", "branch", "name", "output", "error", "child_workflow_id")
+    columns = (
+        "workflow_id",
+        "position",
+        "branch",
+        "name",
+        "output",
+        "error",
+        "child_workflow_id",
+        "finished_at",
+    )
     for run, number, branch, *outcome in rows.values_list(*columns):
-        name, output, error, child = outcome
+        name, output, error, child, finished_at = outcome
         found[run][(number, branch)] = Recorded(
-            name=name, output=output, error=error, child_workflow_id=child
+            name=name, output=output, error=error, child_workflow_id=child, finished_at=finished_at
         )
     return found
 

@@ -146,16 +146,14 @@ def _take_back(run: Workflow) -> Recovered:
 
 
 @database.retried
-def release(worker_id: str, only: Iterable[int] | None = None) -> int:
-    """Hand back the incarnation's runs, all or only these; not counted as crashes.
+def release(worker_id: str) -> int:
+    """Hand back the incarnation's runs; not counted as crashes.
 
     Returns how many went back.
     """
     now = clock.now()
     with database.transact():
         held = _runs().filter(status=Status.PENDING, worker_id=worker_id)
-        if only is not None:
-            held = held.filter(pk__in=list(only))
         locked = held.select_for_update(skip_locked=True, no_key=True)
         ids = list(locked.values_list("pk", flat=True))
         count: int = (
@@ -166,6 +164,19 @@ def release(worker_id: str, only: Iterable[int] | None = None) -> int:
     if count:
         notify.work()
     return count
+
+
+@database.retried
+def recover_strays(worker_id: str, runs: Iterable[int]) -> None:
+    """Take back runs that the incarnation holds but does not execute: what ended them was no outcome.
+
+    Counted as a crash, so that a run which always ends its execution so is dead-lettered in time.
+    """
+    with database.transact():
+        held = _runs().filter(status=Status.PENDING, worker_id=worker_id, pk__in=list(runs))
+        for run in held.select_for_update(skip_locked=True, no_key=True):
+            _take_back(run)
+    notify.work()
 
 
 @database.retried

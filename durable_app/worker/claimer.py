@@ -8,7 +8,7 @@ from durable_app.engine.context import Execution, Identity
 from durable_app.engine.execution import execute_claimed, fail_claimed
 from durable_app.engine.flow import Flow
 from durable_app.engine.lease import Lease
-from durable_app.errors import WorkflowFunctionNotFoundError
+from durable_app.errors import InvalidWorkflowIDError, WorkflowFunctionNotFoundError
 from durable_app.registry import registry
 from durable_app.store import queues, steps
 from durable_app.store.records import Claimed, History
@@ -121,6 +121,8 @@ def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: H
 
 
 def _flow(execution: Execution, claimed: Claimed) -> Flow[None]:
+    if not claimed.workflow_id.strip():  # nothing could refer to it; written by hand
+        return fail_claimed(execution, InvalidWorkflowIDError("The run's workflow ID is empty."))
     try:
         definition = registry.workflow(claimed.name)
         func = definition.bind(claimed.class_name, claimed.config_name)

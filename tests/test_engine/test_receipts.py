@@ -53,7 +53,7 @@ def hand_over(*, forget: str = "") -> int:
     if count == 1:
         run = Workflow.objects.get(workflow_id=workflow_id())
         Step.objects.filter(workflow=run, name=forget).delete()
-        workers.release(run.worker_id or "", only=[run.pk])
+        workers.recover_strays(run.worker_id or "", [run.pk])
     return count
 
 
