@@ -1,5 +1,6 @@
 """Claiming: the next runs for a worker, in one statement, by priority and then insertion."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,8 @@ def _ready(claimer: Claimer, names: list[str]) -> Any:
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     values = dict(zip(_COLUMNS, row, strict=True))
+    if isinstance(values["roles"], str):  # jsonb, as a cursor of Django's gives it
+        values["roles"] = json.loads(values["roles"])
     return Claimed(run=values.pop("id"), has_history=values["attempt"] > 1, **values)
 
 
