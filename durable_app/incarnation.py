@@ -58,7 +58,7 @@ class Incarnation:
         return released
 
     def _register(self) -> None:
-        database.synchronize_clock()
+        database.retried(database.synchronize_clock)()  # this thread's connection may have died unnoticed
         sent_at = clock.boot_seconds()
         registration = Registration(
             id=self.lease.id,

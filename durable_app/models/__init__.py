@@ -2,17 +2,27 @@
 
 from durable_app.models.attributes import HasPairs
 from durable_app.models.messaging import Event, EventHistory, Message, StreamEntry
+from durable_app.models.queue import Queue, QueueStart
+from durable_app.models.schedule import CatchUp, Overlap, Schedule, ScheduleStatus
 from durable_app.models.step import Receipt, Step
+from durable_app.models.version import AppVersion
 from durable_app.models.worker import Worker
 from durable_app.models.workflow import TRANSITIONS, Status, Wait, Workflow, WorkflowQuerySet
 
 __all__ = [
     "TRANSITIONS",
+    "AppVersion",
+    "CatchUp",
     "Event",
     "EventHistory",
     "HasPairs",
     "Message",
+    "Overlap",
+    "Queue",
+    "QueueStart",
     "Receipt",
+    "Schedule",
+    "ScheduleStatus",
     "Status",
     "Step",
     "StreamEntry",

@@ -123,6 +123,8 @@ class Workflow(models.Model):
     priority = models.PositiveIntegerField(default=0, db_default=0)
     partition_key = _identifier()
     deduplication_id = _identifier()
+    debounced_until = models.DateTimeField(null=True)
+    """The latest time that later calls may put a debounced run off to; null: not debounced."""
 
     # the call and its outcome
     inputs = models.TextField()
@@ -158,12 +160,14 @@ class Workflow(models.Model):
         # Every index is paid on every insert: each names the query it serves.
         indexes = [
             models.Index(  # queues.claim
-                fields=["priority", "id"],
+                fields=["queue_name", "priority", "id"],
                 condition=Q(status="ENQUEUED"),
                 name="durable_workflow_claim",
             ),
-            models.Index(  # recovery.sweep
-                fields=["worker"], condition=Q(status="PENDING"), name="durable_workflow_running"
+            models.Index(  # limited.claim, workers.recover, workers.stray_runs
+                fields=["queue_name", "worker"],
+                condition=Q(status="PENDING"),
+                name="durable_workflow_running",
             ),
             models.Index(  # waits.wake_due
                 fields=["wake_at"],
@@ -187,6 +191,11 @@ class Workflow(models.Model):
                 fields=["parent_workflow_id"],
                 condition=Q(parent_workflow_id__isnull=False),
                 name="durable_workflow_parent",
+            ),
+            models.Index(  # the overlap of a schedule's runs, and their list
+                fields=["schedule_name", "id"],
+                condition=Q(schedule_name__isnull=False),
+                name="durable_workflow_schedule",
             ),
             models.Index(  # send_to_forks, family
                 fields=["forked_from"],

@@ -27,7 +27,8 @@ _RUN_COLUMNS = {
     "user": "text", "roles": "jsonb", "assumed_role": "text", "worker_id": "text",
     "attempt": "int", "recovery_attempts": "int", "max_recovery_attempts": "int",
     "queue_name": "text", "priority": "int", "partition_key": "text",
-    "deduplication_id": "text", "serialization": "text", "timeout": "interval",
+    "deduplication_id": "text", "debounced_until": "timestamptz",
+    "serialization": "text", "timeout": "interval",
     "deadline_at": "timestamptz", "run_after": "timestamptz", "created_at": "timestamptz",
     "enqueued_at": "timestamptz", "started_at": "timestamptz",
 }  # fmt: skip

@@ -65,6 +65,7 @@ class NewRun(NamedTuple):
     priority: int = 0
     partition_key: str | None = None
     deduplication_id: str | None = None
+    debounced_until: datetime | None = None
     serialization: str = "json"
     timeout: timedelta | None = None
     deadline_at: datetime | None = None
