@@ -16,8 +16,10 @@ class DurableAppConfig(AppConfig):
 
     def ready(self) -> None:
         from durable_app import checks, logs  # noqa: F401, PLC0415  (they need loaded apps)
+        from durable_app.registry import registry  # noqa: PLC0415
         from durable_app.worker import embedded  # noqa: PLC0415
 
         autodiscover_modules("workflows")
+        registry.note_loaded()
         if embedded.is_serving(sys.argv, os.environ) and embedded.is_wanted():
             embedded.Embedded(checks.is_migrated).start()

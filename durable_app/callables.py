@@ -189,14 +189,16 @@ class Workflow(Decorated[P, R]):
         """Async twin of ``start``."""
         return WorkflowHandle(await adrive(self.start_on(None, args, kwargs)))
 
-    def start_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+    def start_on(
+        self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any], queue: str | None = None
+    ) -> Flow[str]:
         """Return the flow that enqueues a run on a class or instance, or on none."""
         refuse_in_step(f"start of the workflow {self.name!r}")
         target, _ = self.target(owner)
         scope = current.get()
         if scope is None:
-            return calls.start(target, (args, kwargs))
-        return calls.start_child(scope, scope.cursor.next(), target, (args, kwargs))
+            return calls.start(target, (args, kwargs), queue)
+        return calls.start_child(scope, scope.cursor.next(), target, (args, kwargs), queue)
 
 
 def _config_name(name: str, owner: Any) -> str:
@@ -225,9 +227,11 @@ class BoundWorkflow:
         """Await the workflow from async code."""
         return self.workflow.arun_on(self.owner, args, kwargs)
 
-    def start_flow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
+    def start_flow(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], queue: str | None = None
+    ) -> Flow[str]:
         """Return the flow that enqueues a run."""
-        return self.workflow.start_on(self.owner, args, kwargs)
+        return self.workflow.start_on(self.owner, args, kwargs, queue)
 
     def start(self, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Enqueue a run and return its handle."""

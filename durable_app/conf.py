@@ -4,7 +4,7 @@ Only surfaces and the worker read settings; the engine receives plain values.
 """
 
 import difflib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -38,8 +38,16 @@ class Options:
     """Bytes one stored value may have."""
     WARN_PAYLOAD: int = 65_536
     """Bytes above which a stored value is worth a warning."""
+    SERIALIZER: str = "json"
+    """What writes new values: "json", "pickle" (signed), or the dotted path of a class."""
+    ALLOWED_SERIALIZERS: tuple[str, ...] = ()
+    """What else may be read."""
+    RETENTION: timedelta | None = None
+    """How long finished runs are kept; None: for ever."""
+    QUERY_TIMEOUT: timedelta = timedelta(seconds=30)
+    """How long a listing or a statistic may take."""
     APP_VERSION: str = ""
-    """The version that runs are started by and pinned to; empty: no pinning."""
+    """The version that runs are started by and pinned to; empty: no pinning; "auto": a hash of sources."""
     DEV_WORKER: bool = False
     """Whether ``runserver`` carries an embedded worker."""
 
@@ -54,24 +62,35 @@ class Options:
         for name, value in given.items():
             if name not in known:
                 raise ImproperlyConfigured(_unknown(name, list(known)))
-            default = known[name].default
-            if not isinstance(value, type(default)) or (
-                isinstance(value, bool) and default not in (True, False)
-            ):
+            kinds = _kinds(known[name].default)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise ImproperlyConfigured(
-                    f"DURABLE[{name!r}] must be a {type(default).__name__}, not {type(value).__name__}."
+                    f"DURABLE[{name!r}] must be a {kinds[0].__name__}, not {type(value).__name__}."
                 )
-        options = cls(**given)
+        options = cls(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        )
         options._check_ranges()
         return options
 
     def _check_ranges(self) -> None:
-        for name in ("POLL_INTERVAL", "LEASE"):
+        for name in ("POLL_INTERVAL", "LEASE", "QUERY_TIMEOUT"):
             if getattr(self, name) <= timedelta(0):
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be longer than zero.")
+        if (self.RETENTION or timedelta(0)) < timedelta(0):
+            raise ImproperlyConfigured("DURABLE['RETENTION'] must not be below zero.")
+        if len(self.APP_VERSION) > 255 or self.APP_VERSION != self.APP_VERSION.strip():
+            raise ImproperlyConfigured("DURABLE['APP_VERSION'] has at most 255 characters, none around it.")
         for name in ("THREADS", "ASYNC_CONCURRENCY", "MAX_PAYLOAD"):
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be at least 1.")
+
+
+def _kinds(default: Any) -> tuple[type, ...]:
+    """Return the classes an option's value may be of."""
+    if default is None:
+        return (timedelta, type(None))
+    return (tuple, list) if isinstance(default, tuple) else (type(default),)
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -80,10 +99,20 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"Unknown option DURABLE[{name!r}].{hint}"
 
 
+_overrides: dict[str, Any] = {}
+
+
 @cache
 def options() -> Options:
     """Return the options, read from the settings on first use."""
-    return Options.from_settings()
+    return replace(Options.from_settings(), **_overrides)
+
+
+def override(**changes: Any) -> None:
+    """Let these options differ from the settings in this process; without any, let none."""
+    _overrides.clear()
+    _overrides.update(changes)
+    options.cache_clear()
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

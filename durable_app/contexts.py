@@ -4,10 +4,10 @@ from contextvars import Token
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
-from durable_app.engine.context import Ambient, ChosenID, ChosenTimeout, ambient
-from durable_app.engine.launch import checked_id
+from durable_app.engine.context import Ambient, ChosenID, ChosenTimeout, EnqueueOptions, ambient
+from durable_app.engine.launch import ID_LENGTH, checked_id, is_storable
 from durable_app.engine.timers import FAR, seconds_of
 from durable_app.errors import DurableError, InvalidOptionError, SerializationError
 
@@ -82,6 +82,76 @@ class SetWorkflowTimeout(_Block):
 
     def _changes(self) -> dict[str, Any]:
         return {"timeout": ChosenTimeout(self.span)}
+
+
+class _QueueOptions(TypedDict, total=False):
+    priority: int | None
+    app_version: str | None
+    queue_partition_key: str | None
+    delay_seconds: float | timedelta | None
+
+
+class SetEnqueueOptions(_Block):
+    """Say how the workflows enqueued in the block stand in their queue; their own children do not inherit it.
+
+    ``priority`` from 1, taken first, to 2**31 - 1; without one a run comes before all that have one.
+    ``deduplication_id``: only one active run of the queue may have it. With ``duplication_policy``
+    "return-existing" another start returns that run's handle; with "reject" it is a QueueDeduplicatedError.
+    ``delay_seconds``, or a timedelta: the run is not taken before. ``queue_partition_key``: the part of a
+    partitioned queue. ``app_version``: the version that is to run it. Raises InvalidOptionError.
+    """
+
+    def __init__(
+        self,
+        *,
+        deduplication_id: str | None = None,
+        duplication_policy: Literal["reject", "return-existing"] | None = None,
+        **options: Unpack[_QueueOptions],
+    ) -> None:
+        super().__init__()
+        if duplication_policy not in (None, "reject", "return-existing"):
+            raise InvalidOptionError(
+                f"duplication_policy is 'reject' or 'return-existing', not {duplication_policy!r}"
+            )
+        joins = duplication_policy == "return-existing"
+        if joins and deduplication_id is None:
+            raise InvalidOptionError("duplication_policy 'return-existing' needs a deduplication_id")
+        delay = options.get("delay_seconds")
+        self.options = EnqueueOptions(
+            priority=_checked_priority(options.get("priority")),
+            deduplication_id=_checked_text(deduplication_id, "deduplication_id"),
+            joins_holder=joins,
+            partition_key=_checked_text(options.get("queue_partition_key"), "queue_partition_key"),
+            delay=None if delay is None else checked_delay(delay),
+            app_version=_checked_text(options.get("app_version"), "app_version"),
+        )
+
+    def _changes(self) -> dict[str, Any]:
+        return {"enqueue": self.options}
+
+
+def _checked_priority(priority: Any) -> int | None:
+    if priority is None:
+        return None
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority < 2**31:
+        raise InvalidOptionError(f"Invalid priority {priority!r}: it is a whole number from 1 to 2**31 - 1")
+    return priority
+
+
+def _checked_text(text: Any, what: str) -> str | None:
+    if text is None:
+        return None
+    if not isinstance(text, str) or not text or len(text) > ID_LENGTH or not is_storable(text):
+        raise InvalidOptionError(f"{what} is a text of 1 to {ID_LENGTH} characters, not {text!r}")
+    return text
+
+
+def checked_delay(delay: float | timedelta) -> timedelta:
+    """Return a delay; raises InvalidOptionError for one below zero."""
+    seconds = seconds_of(delay, "a delay")
+    if seconds < 0:
+        raise InvalidOptionError(f"a delay must not be below zero, but is {delay}")
+    return timedelta(seconds=min(seconds, FAR.total_seconds()))
 
 
 class SetWorkflowAttributes(_Block):

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from durable_app.engine.launch import DEFAULT_QUEUE, checked_id
+from durable_app.engine.launch import checked_id
 from durable_app.errors import ConflictingWorkflowError, InvalidOptionError
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.store import forking, lifecycle, notify, waits
 from durable_app.store.forking import Fork, Rewind
 

@@ -5,6 +5,7 @@ DurableError                                      (Exception) anything a caller 
 ├── InvalidOptionError                            (ValueError) an option outside its range
 ├── SerializationError                            (TypeError) a value that cannot be stored
 │   └── PayloadTooLargeError                      a value above the size limit
+├── InvalidArgumentsError                         (ValueError) arguments that a run's workflow refuses
 ├── ConflictingRegistrationError                  two functions under one name
 ├── WorkflowFunctionNotFoundError                 no such decorated function
 ├── NotInWorkflowError                            a verb of workflows used elsewhere
@@ -16,16 +17,22 @@ DurableError                                      (Exception) anything a caller 
 ├── NonExistentWorkflowError                      no run has this id
 ├── ConflictingWorkflowError                      the id belongs to another function
 ├── WorkflowIDInUseError                          the id exists and reuse was refused
+├── QueueDeduplicatedError                        another active run has the deduplication id
+├── NonExistentQueueError                         no queue has this name
 ├── InvalidTransitionError                        the run's state does not allow the verb
 ├── NotAuthorizedError                            the user's roles do not allow the run
 ├── MaxStepRetriesExceeded                        a step failed on its last try
 ├── StepTimeoutError                              a step took longer than its timeout
 ├── ResultTimeoutError                            (TimeoutError) a result did not come in time
+├── QueryTimeoutError                             (TimeoutError) a listing or statistic took too long
 ├── UnexpectedStepError                           the code differs from the recorded steps
 ├── StepNondeterminismError                       one position was recorded twice
+├── PatchNondeterminismError                      operations began beside an unanswered patch
+├── NonExistentVersionError                       no worker has registered this version
 ├── AwaitedWorkflowCancelledError                 the awaited run was cancelled
 ├── AwaitedWorkflowMaxRecoveryAttemptsExceeded    the awaited run was dead-lettered
-└── WorkflowError                                 a recorded error of an unknown class
+├── WorkflowError                                 a recorded error of an unknown class
+└── PortableWorkflowError                         an error of a portable run
 
 ControlFlow                                       (BaseException) ends a run from outside;
 ├── WorkflowCancelled                             ``except Exception`` does not catch it
@@ -38,6 +45,14 @@ from collections.abc import Sequence
 
 class DurableError(Exception):
     """Something the caller may handle went wrong in the durable engine."""
+
+    dbos_error_code: int | None = None
+    """The seed system's number of this kind of error, which ``durable_app.dbos`` knows."""
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return str(self)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuilt, (type(self), self.args, self.__dict__)
@@ -67,12 +82,19 @@ class PayloadTooLargeError(SerializationError):
     """A value is larger than ``DURABLE["MAX_PAYLOAD"]`` bytes."""
 
 
+class InvalidArgumentsError(DurableError, ValueError):
+    """The arguments of a run do not fit its workflow: its body does not begin."""
+
+
 class ConflictingRegistrationError(DurableError):
     """Two different functions were registered under the same name."""
 
 
 class WorkflowFunctionNotFoundError(DurableError):
     """What was to be run is not a registered workflow or step."""
+
+    workflow_id = ""
+    """The run that it was needed for, if there is one already."""
 
 
 class NotInWorkflowError(DurableError):
@@ -165,6 +187,27 @@ class WorkflowIDInUseError(DurableError):
         )
 
 
+class QueueDeduplicatedError(DurableError):
+    """Another active run of the queue has the deduplication id."""
+
+    def __init__(self, workflow_id: str, queue_name: str, deduplication_id: str) -> None:
+        self.workflow_id = workflow_id
+        self.queue_name = queue_name
+        self.deduplication_id = deduplication_id
+        super().__init__(
+            f"The run {workflow_id!r} holds the deduplication id {deduplication_id!r} "
+            f"of the queue {queue_name!r}."
+        )
+
+
+class NonExistentQueueError(DurableError):
+    """There is no queue of this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"There is no queue {name!r}.")
+
+
 class InvalidTransitionError(DurableError):
     """The run's state does not allow what was asked of it."""
 
@@ -176,6 +219,8 @@ class InvalidTransitionError(DurableError):
 
 class NotAuthorizedError(DurableError):
     """The current user has none of the roles that the workflow requires."""
+
+    msg = DurableError.message
 
 
 class MaxStepRetriesExceeded(DurableError):
@@ -209,6 +254,17 @@ class ResultTimeoutError(DurableError, TimeoutError):
         super().__init__(f"Workflow {workflow_id!r} has no result after {timeout_seconds} seconds")
 
 
+class QueryTimeoutError(DurableError, TimeoutError):
+    """A listing or a statistic took longer than ``DURABLE["QUERY_TIMEOUT"]``."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        super().__init__(
+            f"The query was ended after {timeout_seconds} seconds: narrow its filters, or set "
+            f"DURABLE['QUERY_TIMEOUT']."
+        )
+
+
 class UnexpectedStepError(DurableError):
     """The workflow's code does not match the steps it recorded earlier."""
 
@@ -219,6 +275,7 @@ class UnexpectedStepError(DurableError):
         self.step_id = step_id
         self.expected = expected
         self.recorded = recorded
+        self.inputs = (workflow_id, step_id, expected, recorded)
         where = f" at {line}" if line else ""
         super().__init__(
             f"Workflow {workflow_id!r}: step {step_id} was recorded as {recorded!r}, but the code now "
@@ -232,7 +289,33 @@ class StepNondeterminismError(DurableError):
     def __init__(self, workflow_id: str, step_id: object, what: str) -> None:
         self.workflow_id = workflow_id
         self.step_id = step_id
+        self.inputs = (workflow_id, step_id)
         super().__init__(f"Workflow {workflow_id!r}: {what} at step {step_id}.")
+
+
+class PatchNondeterminismError(DurableError):
+    """Other operations were started before a patch had its answer."""
+
+    def __init__(self, workflow_id: str, patch_name: str) -> None:
+        self.workflow_id = workflow_id
+        self.patch_name = patch_name
+        self.inputs = (workflow_id, patch_name)
+        super().__init__(
+            f"Workflow {workflow_id!r} started another operation before the patch {patch_name!r} was "
+            f"answered: await `apatch({patch_name!r})` by itself."
+        )
+
+
+class NonExistentVersionError(DurableError):
+    """No worker has registered this version of the application."""
+
+    def __init__(self, version_name: str | None = None) -> None:
+        self.version_name = version_name
+        super().__init__(
+            "No application version is registered: workers register DURABLE['APP_VERSION']."
+            if version_name is None
+            else f"There is no application version {version_name!r}."
+        )
 
 
 class AwaitedWorkflowCancelledError(DurableError):
@@ -257,6 +340,8 @@ class WorkflowError(DurableError):
     ``type_name`` is the dotted name of the original class, ``traceback_text`` its traceback.
     """
 
+    message = ""
+
     def __init__(self, type_name: str, message: str, traceback_text: str = "") -> None:
         self.type_name = type_name
         self.message = message
@@ -264,8 +349,21 @@ class WorkflowError(DurableError):
         super().__init__(f"{type_name}: {message}")
 
 
+class PortableWorkflowError(DurableError):
+    """An error of a portable run: the ``name`` of its class, a ``code`` and ``data`` if it has any."""
+
+    def __init__(self, message: str, name: str, code: int | str | None = None, data: object = None) -> None:
+        self.name = name
+        self.code = code
+        self.data = data
+        super().__init__(message)
+
+
 class ControlFlow(BaseException):
     """Ends an execution from outside; user code must let it pass."""
+
+    dbos_error_code: int | None = None
+    message = DurableError.message
 
     def __init__(self, workflow_id: str, why: str = "") -> None:
         self.workflow_id = workflow_id

@@ -16,6 +16,7 @@ from pathlib import Path
 from django.db import Error
 
 from durable_app import clock, conf, signals
+from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.errors import DurableError
 from durable_app.store import database, workers
@@ -177,7 +178,7 @@ def _start_callers() -> Incarnation:
         name=f"{socket.gethostname()}:{os.getpid()}",
         kind="caller",
         span=conf.options().LEASE.total_seconds(),
-        app_version=conf.options().APP_VERSION,
+        app_version=versions.current(),
     )
     database.call(incarnation.start)
     atexit.register(_at_exit)

@@ -6,6 +6,9 @@ from typing import Any
 
 from durable_app.errors import InvalidOptionError
 
+DEFAULT_QUEUE = "default"
+"""Where runs stand that were put into no queue."""
+
 RESERVED = ("_durable_", "_dbos_")
 """Prefixes of names that are not the project's to use."""
 
@@ -54,6 +57,8 @@ class Limits:
     partition_concurrency: int | None = None
     partition_worker_concurrency: int | None = None
     partition_limiter: RateLimit | None = None
+    partition_queue: bool = False
+    """Whether runs are taken only with a partition key, each key for itself."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -12,9 +12,8 @@ from asgiref.sync import markcoroutinefunction
 
 from durable_app import control
 from durable_app.engine.context import Scope, ambient
-from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
-from durable_app.engine.launch import DEFAULT_QUEUE, checked_id, is_storable, new_id
-from durable_app.engine.management import as_step
+from durable_app.engine.flow import Flow, adrive, drive_blocking
+from durable_app.engine.launch import checked_id, is_storable, new_id
 from durable_app.engine.messaging import in_step
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import (
@@ -26,31 +25,13 @@ from durable_app.handles import (
     shown_step,
     status_of,
 )
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.store import listing
 from durable_app.store.forking import Fork, Rewind
 from durable_app.store.records import Position
+from durable_app.verbs import perform, verb_at, verb_flow
 
 T = TypeVar("T")
-
-
-def _flow(name: str, verb: Callable[[], T]) -> Flow[T]:
-    """Return the flow that performs a verb: as a step in a workflow, plainly elsewhere."""
-    return _at(*place(), name, verb)
-
-
-def _at(scope: Scope | None, position: Position | None, name: str, verb: Callable[[], T]) -> Flow[T]:
-    if scope is None or position is None:
-        return _plainly(verb)
-    return as_step(scope, position, f"durable.{name}", verb)
-
-
-def _plainly(verb: Callable[[], T]) -> Flow[T]:
-    found: T = yield Call(verb)
-    return found
-
-
-def _now(name: str, twin: str, verb: Callable[[], T]) -> T:
-    return drive_blocking(_flow(name, verb), twin)
 
 
 def _checked(workflow_ids: Iterable[str]) -> list[str]:
@@ -62,7 +43,7 @@ def _checked(workflow_ids: Iterable[str]) -> list[str]:
 
 def cancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> None:
     """Cancel a run that has not ended; unknown ids are passed over."""
-    _now("cancelWorkflow", "acancel_workflow", _cancellation([workflow_id], cancel_children))
+    perform("cancelWorkflow", "acancel_workflow", _cancellation([workflow_id], cancel_children))
 
 
 @markcoroutinefunction
@@ -74,13 +55,13 @@ def acancel_workflow(workflow_id: str, *, cancel_children: bool = False) -> Awai
 def cancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> None:
     """Cancel runs that have not ended, and all their descendants if ``cancel_children``."""
     verb = _cancellation(workflow_ids, cancel_children)
-    _now("cancelWorkflow", "acancel_workflows", verb)
+    perform("cancelWorkflow", "acancel_workflows", verb)
 
 
 @markcoroutinefunction
 def acancel_workflows(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> Awaitable[None]:
     """Async twin of ``cancel_workflows``."""
-    return adrive(_flow("cancelWorkflow", _cancellation(workflow_ids, cancel_children)))
+    return adrive(verb_flow("cancelWorkflow", _cancellation(workflow_ids, cancel_children)))
 
 
 def _cancellation(workflow_ids: Iterable[str], cancel_children: bool) -> Callable[[], None]:
@@ -101,7 +82,7 @@ def resume_workflow(workflow_id: str, *, queue_name: str | None = None) -> Workf
     Raises NonExistentWorkflowError; a run that succeeded or failed is left alone.
     """
     verb = partial(control.resume, _checked([workflow_id]), queue_name=queue_name)
-    _now("resumeWorkflow", "aresume_workflow", verb)
+    perform("resumeWorkflow", "aresume_workflow", verb)
     return WorkflowHandle(workflow_id)
 
 
@@ -116,7 +97,7 @@ def resume_workflows(
     """Resume several runs, all or (if one does not exist) none."""
     ids = _checked(workflow_ids)
     verb = partial(control.resume, ids, queue_name=queue_name)
-    _now("resumeWorkflow", "aresume_workflows", verb)
+    perform("resumeWorkflow", "aresume_workflows", verb)
     return [WorkflowHandle(one) for one in ids]
 
 
@@ -125,7 +106,7 @@ async def aresume_workflows(
 ) -> list[WorkflowHandle[Any]]:
     """Async twin of ``resume_workflows``."""
     ids = _checked(workflow_ids)
-    await adrive(_flow("resumeWorkflow", partial(control.resume, ids, queue_name=queue_name)))
+    await adrive(verb_flow("resumeWorkflow", partial(control.resume, ids, queue_name=queue_name)))
     return [WorkflowHandle(one) for one in ids]
 
 
@@ -178,7 +159,7 @@ def _fork_flow(workflow_id: str, start_step: int, options: ForkOptions) -> Flow[
         timeout=None if span is None else timedelta(seconds=span),
         replacement_children=options.get("replacement_children") or {},
     )
-    return _at(scope, position, "forkWorkflow", partial(control.fork, plan))
+    return verb_at(scope, position, "forkWorkflow", partial(control.fork, plan))
 
 
 def _fork_id(scope: Scope | None, position: Position | None) -> str:
@@ -201,7 +182,7 @@ def rewind_workflow(
     InvalidTransitionError, NonExistentWorkflowError.
     """
     verb = _rewinding(workflow_id, start_step, options)
-    return WorkflowHandle(_now("rewindWorkflow", "arewind_workflow", verb))
+    return WorkflowHandle(perform("rewindWorkflow", "arewind_workflow", verb))
 
 
 @markcoroutinefunction
@@ -209,7 +190,7 @@ def arewind_workflow(
     workflow_id: str, start_step: int = 1, **options: Unpack[RewindOptions]
 ) -> Awaitable[WorkflowHandle[Any]]:
     """Async twin of ``rewind_workflow``."""
-    return _ahandle(_flow("rewindWorkflow", _rewinding(workflow_id, start_step, options)))
+    return _ahandle(verb_flow("rewindWorkflow", _rewinding(workflow_id, start_step, options)))
 
 
 def _rewinding(workflow_id: str, start_step: int, options: RewindOptions) -> Callable[[], str]:
@@ -233,7 +214,7 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 def delete_workflow(workflow_id: str, *, delete_children: bool = False) -> None:
     """Delete a run with all that belongs to it; unknown ids are passed over."""
     verb = partial(control.delete, _checked([workflow_id]), delete_children=delete_children)
-    _now("deleteWorkflow", "adelete_workflow", verb)
+    perform("deleteWorkflow", "adelete_workflow", verb)
 
 
 @markcoroutinefunction
@@ -245,14 +226,14 @@ def adelete_workflow(workflow_id: str, *, delete_children: bool = False) -> Awai
 def delete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> int:
     """Delete runs, and their descendants if ``delete_children``; return how many there were."""
     verb = partial(control.delete, _checked(workflow_ids), delete_children=delete_children)
-    return _now("deleteWorkflow", "adelete_workflows", verb)
+    return perform("deleteWorkflow", "adelete_workflows", verb)
 
 
 @markcoroutinefunction
 def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = False) -> Awaitable[int]:
     """Async twin of ``delete_workflows``."""
     verb = partial(control.delete, _checked(workflow_ids), delete_children=delete_children)
-    return adrive(_flow("deleteWorkflow", verb))
+    return adrive(verb_flow("deleteWorkflow", verb))
 
 
 # Looking
@@ -260,13 +241,13 @@ def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = Fa
 
 def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
     """Return a run's status, None if there is no such run."""
-    return _now("getStatus", "aget_workflow_status", partial(status_of, workflow_id))
+    return perform("getStatus", "aget_workflow_status", partial(status_of, workflow_id))
 
 
 @markcoroutinefunction
 def aget_workflow_status(workflow_id: str) -> Awaitable[WorkflowStatus | None]:
     """Async twin of ``get_workflow_status``."""
-    return adrive(_flow("getStatus", partial(status_of, workflow_id)))
+    return adrive(verb_flow("getStatus", partial(status_of, workflow_id)))
 
 
 def list_workflows(**filters: Any) -> list[WorkflowStatus]:
@@ -279,13 +260,13 @@ def list_workflows(**filters: Any) -> list[WorkflowStatus]:
     ``completed_after``/``_before``, ``dequeued_after``/``_before``. Also ``limit``, ``offset``,
     ``sort_desc``, ``load_input``, ``load_output``. Raises InvalidOptionError for an unknown filter.
     """
-    return _now("listWorkflows", "alist_workflows", _listing(filters))
+    return perform("listWorkflows", "alist_workflows", _listing(filters))
 
 
 @markcoroutinefunction
 def alist_workflows(**filters: Any) -> Awaitable[list[WorkflowStatus]]:
     """Async twin of ``list_workflows``."""
-    return adrive(_flow("listWorkflows", _listing(filters)))
+    return adrive(verb_flow("listWorkflows", _listing(filters)))
 
 
 _PAGING = frozenset({"limit", "offset", "sort_desc", "load_input", "load_output"})
@@ -326,7 +307,7 @@ def list_workflow_steps(
 ) -> list[StepInfo]:
     """Return a run's recorded steps in the order of their positions."""
     verb = _steps(workflow_id, load_output, limit, offset)
-    return _now("listWorkflowSteps", "alist_workflow_steps", verb)
+    return perform("listWorkflowSteps", "alist_workflow_steps", verb)
 
 
 @markcoroutinefunction
@@ -338,7 +319,7 @@ def alist_workflow_steps(
     offset: int | None = None,
 ) -> Awaitable[list[StepInfo]]:
     """Async twin of ``list_workflow_steps``."""
-    return adrive(_flow("listWorkflowSteps", _steps(workflow_id, load_output, limit, offset)))
+    return adrive(verb_flow("listWorkflowSteps", _steps(workflow_id, load_output, limit, offset)))
 
 
 def _steps(

@@ -10,24 +10,17 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
 
-from durable_app.callables import BoundWorkflow, Workflow, decorated_in
-from durable_app.decorators import Step, Transaction
-from durable_app.engine import branches, calls, results, timers
+from durable_app.engine import branches, results, timers
 from durable_app.engine.context import StepStatus, current, require_trunk
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
-from durable_app.engine.launch import Target, refuse_in_step
-from durable_app.errors import (
-    InvalidOptionError,
-    SynchronousCallError,
-    WorkflowFunctionNotFoundError,
-)
+from durable_app.errors import InvalidOptionError, SynchronousCallError
 from durable_app.handles import (
     WorkflowHandle,
     place,
     refuse_in_transaction,
     status_flow,
 )
-from durable_app.registry import TEMPORARY, registry
+from durable_app.starting import start_flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +47,7 @@ def start_workflow(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Workf
     workflow it is a child, and its start a step. Raises WorkflowFunctionNotFoundError for a function that
     is not decorated, SerializationError for arguments that cannot be stored.
     """
-    return WorkflowHandle(_blocking("start_workflow", _start_flow(func, args, kwargs)))
+    return WorkflowHandle(_blocking("start_workflow", start_flow(func, args, kwargs)))
 
 
 @markcoroutinefunction
@@ -62,35 +55,11 @@ def astart_workflow(
     func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
 ) -> Awaitable[WorkflowHandle[Any]]:
     """Async twin of ``start_workflow``."""
-    return _ahandle(_start_flow(func, args, kwargs))
+    return _ahandle(start_flow(func, args, kwargs))
 
 
 async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
     return WorkflowHandle(await adrive(flow))
-
-
-def _start_flow(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
-    found = decorated_in(func)
-    if isinstance(found, BoundWorkflow):
-        return found.start_flow(args, kwargs)
-    if isinstance(found, Workflow):
-        return found.start_on(None, args, kwargs)
-    if isinstance(found, Step | Transaction):
-        return _start_step(found, args, kwargs)
-    name = getattr(func, "__qualname__", repr(func))
-    raise WorkflowFunctionNotFoundError(
-        f"{name} is not a workflow: decorate it with @workflow (or @step) to start it."
-    )
-
-
-def _start_step(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[str]:
-    """Start a step by itself, in a temporary workflow of which it is the only step."""
-    refuse_in_step(f"start of the step {func.name!r}")
-    target = Target(definition=registry.workflow(TEMPORARY + func.name))
-    scope = current.get()
-    if scope is None:
-        return calls.start(target, (args, kwargs))
-    return calls.start_child(scope, scope.cursor.next(), target, (args, kwargs))
 
 
 def retrieve_workflow(workflow_id: str, existing_workflow: bool = True) -> WorkflowHandle[Any]:

@@ -7,10 +7,12 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 from durable_app.errors import ConflictingRegistrationError, WorkflowFunctionNotFoundError
+from durable_app.limits import Limits
 
 logger = logging.getLogger("durable_app")
 
@@ -73,6 +75,20 @@ def _family(cls: type) -> Iterator[type]:
         yield from _family(child)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredQueue:
+    """A queue as the code declares it."""
+
+    limits: Limits
+    polling_interval: timedelta | None
+    priority_enabled: bool
+    location: str
+
+    def is_like(self, other: "DeclaredQueue") -> bool:
+        """Return whether another declaration says the same."""
+        return replace(self, location=other.location) == other
+
+
 @dataclass
 class Registry:
     """All that the project's code has declared."""
@@ -80,6 +96,13 @@ class Registry:
     workflows: dict[str, Definition] = field(default_factory=dict)
     steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
     instances: dict[tuple[str, str], Any] = field(default_factory=dict)
+    queues: dict[str, DeclaredQueue] = field(default_factory=dict)
+    loaded: tuple[Definition, ...] = ()
+    """The workflows that were registered when Django had loaded the project: the same in each process."""
+
+    def note_loaded(self) -> None:
+        """Note that Django has loaded the project."""
+        self.loaded = tuple(self.workflows.values())
 
     def add_workflow(self, definition: Definition) -> None:
         """Register a workflow.
@@ -107,6 +130,19 @@ class Registry:
             )
         self.instances[key] = instance
 
+    def add_queue(self, name: str, declared: DeclaredQueue) -> None:
+        """Register a queue.
+
+        Raises ConflictingRegistrationError if another place in the code declares other limits for it.
+        """
+        found = self.queues.get(name)
+        if found is not None and found.location != declared.location and not found.is_like(declared):
+            raise ConflictingRegistrationError(
+                f"The queue {name!r} is declared with other limits at {found.location} "
+                f"than at {declared.location}."
+            )
+        self.queues[name] = declared
+
     def workflow(self, name: str) -> Definition:
         """Return the workflow registered under a name, or raise WorkflowFunctionNotFoundError."""
         try:
@@ -126,6 +162,7 @@ class Registry:
         self.workflows.clear()
         self.steps.clear()
         self.instances.clear()
+        self.queues.clear()
 
 
 def _check_conflict(found: Definition | None, new: Definition) -> None:

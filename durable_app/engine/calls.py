@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from durable_app import clock, serialization
@@ -10,11 +11,11 @@ from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record,
 from durable_app.engine.context import Execution, Identity, Scope
 from durable_app.engine.execution import Finished, execute
 from durable_app.engine.flow import Call, Create, Flow
-from durable_app.engine.launch import Parent, Target, new_run, rejects_reuse, running_here
+from durable_app.engine.launch import Parent, Target, new_run, reuse, running_here
 from durable_app.engine.lease import Lease
 from durable_app.errors import ControlFlow, DurableError, OwnershipLost, WorkflowCancelled
 from durable_app.store import runs
-from durable_app.store.records import NewRun, Position
+from durable_app.store.records import NewRun, Position, Started
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -28,25 +29,31 @@ class Invocation:
     lease: Lease
 
 
-def start(target: Target, given: Arguments) -> Flow[str]:
+def start(target: Target, given: Arguments, queue: str | None = None) -> Flow[str]:
     """Enqueue a run, in the caller's transaction if there is one; return its id."""
-    new = new_run(target, *given)
-    created = yield Create(new)
-    if created.run is None:
-        yield Call(runs.check_same, new, reject=rejects_reuse(new.workflow_id))
-    return new.workflow_id
+    new = new_run(target, *given, queue=queue)
+    while True:
+        created = yield Create(new)
+        if created.run is not None:
+            return new.workflow_id
+        found: str | None = yield Call(runs.existing, new, reuse(new))
+        if found is not None:
+            return found
 
 
-def start_child(scope: Scope, position: Position, target: Target, given: Arguments) -> Flow[str]:
+def start_child(
+    scope: Scope, position: Position, target: Target, given: Arguments, queue: str | None = None
+) -> Flow[str]:
     """Enqueue a child run and record it as the parent's step; return its id."""
     name = target.definition.name
     found = replayed(scope.cursor, position, name)
     if found is not None:
         yield from outcome(found)  # the start may have been refused
         return found.child_workflow_id or ""
-    new = new_run(target, *given, child_of=Parent(scope=scope, step_id=position.step_id))
-    yield from _launched(scope, position, new)
-    return new.workflow_id
+    parent = Parent(scope=scope, step_id=position.step_id)
+    new = new_run(target, *given, child_of=parent, queue=queue)
+    started = yield from launched(scope, position, new, partial(runs.start, reuse=reuse(new)))
+    return started.workflow_id
 
 
 def call(invocation: Invocation, given: Arguments) -> Flow[Any]:
@@ -54,7 +61,7 @@ def call(invocation: Invocation, given: Arguments) -> Flow[Any]:
     new = running_here(new_run(invocation.target, *given), invocation.lease.id)
     created = yield Create(new)
     if created.run is None:
-        yield Call(runs.check_same, new, reject=rejects_reuse(new.workflow_id))
+        yield Call(runs.check_same, new, reject=reuse(new).rejects_id)
         return (yield from results.await_outside(new.workflow_id, None, 1.0))
     try:
         finished = yield from _executed(invocation, new, created.run, given)
@@ -80,37 +87,37 @@ def call_child(
         parent = Parent(scope=scope, step_id=at.step_id)
         new = running_here(new_run(invocation.target, *given, child_of=parent), invocation.lease.id)
         child_id = new.workflow_id
-        run = yield from _launched(scope, at, new)
+        started = yield from launched(scope, at, new, partial(runs.start, reuse=reuse(new)))
         began_at = clock.now()
-        if run is not None:
+        if started.run is not None:
             try:
-                yield from _executed(invocation, new, run, given, parent=scope)
+                yield from _executed(invocation, new, started.run, given, parent=scope)
             except ControlFlow as ended:  # the child's; its parent waits for it, or parks
                 if ended.workflow_id != child_id:
                     raise
     return (yield from results.await_inside(scope, result_at, child_id, began_at))
 
 
-def _launched(scope: Scope, position: Position, new: NewRun) -> Flow[int | None]:
-    """Insert the child and the parent's step together; record the engine's refusal as the step."""
+def launched(
+    scope: Scope, position: Position, new: NewRun, begin: Callable[[NewRun], Started], name: str = ""
+) -> Flow[Started]:
+    """Begin the child and record the parent's step together; record the engine's refusal as the step.
+
+    ``name`` is the step's, if it is not the child's.
+    """
     scope.cursor.check_may_start()
-    step = checkpoint(scope.execution, position, new.name, output="null", child_workflow_id=new.workflow_id)
+    name = name or new.name
+    step = checkpoint(scope.execution, position, name, output="null", child_workflow_id=new.workflow_id)
     try:
-        run: int | None = yield Call(
-            runs.launch_child,
-            new,
-            step,
-            scope.execution.workflow_id,
-            reject=rejects_reuse(new.workflow_id),
-        )
+        started: Started = yield Call(runs.launch_child, new, step, scope.execution.workflow_id, begin)
     except ControlFlow as lost:
         scope.execution.end(lost)
         raise
     except DurableError as error:
-        failure = checkpoint(scope.execution, position, new.name, error=serialization.encode_error(error))
+        failure = checkpoint(scope.execution, position, name, error=serialization.encode_error(error))
         yield from record(scope.cursor, failure)
         raise
-    return run
+    return started
 
 
 def _executed(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from durable_app import clock
@@ -114,9 +115,32 @@ class Cursor:
     def next(self) -> Position:
         """Take the next position."""
         self._count += 1
+        return self._at(self._count)
+
+    @property
+    def upcoming(self) -> Position:
+        """The position that will be taken next."""
+        return self._at(self._count + 1)
+
+    def _at(self, count: int) -> Position:
         if self._root is None:
-            return Position(self._count)
-        return Position(self._root, f"{self._prefix}.{self._count}")
+            return Position(count)
+        return Position(self._root, f"{self._prefix}.{count}")
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether an earlier execution came to the upcoming position of this space, or further."""
+        return self._furthest > self._count
+
+    @cached_property
+    def _furthest(self) -> int:
+        """The last position of this space in the history; what stands below it counts as its own."""
+        history = self.execution.history
+        if self._root is None:
+            return max((number for number, _ in history), default=0)
+        start = f"{self._prefix}."
+        below = (b.removeprefix(start) for n, b in history if n == self._root and b.startswith(start))
+        return max((int(path.partition(".")[0]) for path in below), default=0)
 
     def fork(self, gather: Position, index: int) -> "Cursor":
         """Return the position space of a branch of the ``gather`` at a position."""
@@ -202,12 +226,26 @@ class ChosenTimeout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EnqueueOptions:
+    """How the runs enqueued in a block are to stand in their queue; checked by who makes it."""
+
+    priority: int | None = None
+    deduplication_id: str | None = None
+    joins_holder: bool = False
+    """Whether the run that has the deduplication id is the one to return, instead of an error."""
+    partition_key: str | None = None
+    delay: timedelta | None = None
+    app_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ambient:
     """All that the surrounding blocks say."""
 
     chosen_id: ChosenID | None = None
     timeout: ChosenTimeout | None = None
     attributes: dict[str, Any] | None = None
+    enqueue: EnqueueOptions | None = None
     identity: Identity = field(default_factory=Identity)
 
 

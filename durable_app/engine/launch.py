@@ -9,15 +9,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from durable_app import clock, conf, serialization
-from durable_app.engine.context import Ambient, Identity, Scope, ambient, current
-from durable_app.errors import InvalidWorkflowIDError, NotAllowedInStepError, SerializationError
+from durable_app import clock, serialization
+from durable_app.engine import versions
+from durable_app.engine.context import Ambient, EnqueueOptions, Identity, Scope, ambient, current
+from durable_app.errors import (
+    InvalidOptionError,
+    InvalidWorkflowIDError,
+    NotAllowedInStepError,
+    SerializationError,
+)
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.registry import Definition
-from durable_app.store.records import NewRun
+from durable_app.store.records import NewRun, Reuse
 
 logger = logging.getLogger("durable_app")
 
-DEFAULT_QUEUE = "default"
 ID_LENGTH = 255
 
 
@@ -77,27 +83,35 @@ def new_run(
     kwargs: dict[str, Any],
     *,
     child_of: "Parent | None" = None,
+    queue: str | None = None,
 ) -> NewRun:
     """Return the row that a call of a workflow makes, as the surrounding blocks want it.
 
-    Raises SerializationError for arguments that cannot be stored.
+    Raises SerializationError for arguments that cannot be stored, InvalidOptionError for options of a
+    queue if the run is put into none.
     """
     around = ambient.get()
+    options = _enqueue_options(around, queue)
     definition = target.definition
     now = clock.now()
     workflow_id = _take_id(around, child_of)
     span, deadline_at = _time_limit(around, child_of)
     identity = child_of.scope.execution.identity if child_of else around.identity
+    run_after = None if options.delay is None else now + options.delay
     return NewRun(
         workflow_id=workflow_id,
         name=definition.name,
         inputs=_encoded_inputs(definition.name, args, kwargs),
-        status="ENQUEUED",
-        queue_name=DEFAULT_QUEUE,
+        status="ENQUEUED" if run_after is None else "DELAYED",
+        queue_name=queue or DEFAULT_QUEUE,
+        priority=options.priority or 0,
+        deduplication_id=options.deduplication_id,
+        partition_key=options.partition_key,
+        run_after=run_after,
         class_name=target.class_name,
         config_name=target.config_name,
         parent_workflow_id=child_of.scope.execution.workflow_id if child_of else None,
-        app_version=conf.options().APP_VERSION or None,
+        app_version=options.app_version or versions.current() or None,
         attributes=_encoded_attributes(around.attributes),
         max_recovery_attempts=definition.max_recovery_attempts,
         timeout=span,
@@ -105,6 +119,25 @@ def new_run(
         created_at=now,
         enqueued_at=now,
         **_identity_columns(identity),
+    )
+
+
+def _enqueue_options(around: Ambient, queue: str | None) -> EnqueueOptions:
+    """Return the block's options; raise if they are meant for a queue, and there is none."""
+    options = around.enqueue or EnqueueOptions()
+    if queue is None and options != EnqueueOptions(app_version=options.app_version):
+        raise InvalidOptionError(
+            "SetEnqueueOptions is around a workflow that is not being enqueued: enqueue it on a queue"
+        )
+    return options
+
+
+def reuse(new: NewRun) -> Reuse:
+    """Return what the surrounding blocks want done about a run that is there already."""
+    options = ambient.get().enqueue
+    return Reuse(
+        rejects_id=_rejects_id(new.workflow_id),
+        joins_holder=options is not None and options.joins_holder,
     )
 
 
@@ -131,8 +164,7 @@ def _take_id(around: Ambient, child_of: Parent | None) -> str:
     return checked_id(f"{child_of.scope.execution.workflow_id}-{child_of.step_id}")
 
 
-def rejects_reuse(workflow_id: str) -> bool:
-    """Return whether the block that chose this id wants no run that exists already."""
+def _rejects_id(workflow_id: str) -> bool:
     chosen = ambient.get().chosen_id
     return chosen is not None and chosen.rejects_reuse and chosen.workflow_id == workflow_id
 

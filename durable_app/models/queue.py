@@ -1,5 +1,7 @@
 """One row a queue: its limits, and whether it is paused."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -29,8 +31,8 @@ class Queue(models.Model):
     """Null while ``paused_at`` is set: until somebody resumes it."""
     pause_reason = models.TextField(default="", blank=True)
 
-    is_declared = models.BooleanField(default=False)
-    """Whether code declares the queue; the limits may have been changed since."""
+    declaration = models.TextField(default="", blank=True)
+    """The limits as code last declared them; they may have been changed since."""
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -51,11 +53,12 @@ class Queue(models.Model):
             partition_concurrency=self.partition_concurrency,
             partition_worker_concurrency=self.partition_worker_concurrency,
             partition_limiter=_rate(self.partition_limiter_limit, self.partition_limiter_period),
+            partition_queue=self.partition_queue,
         )
 
 
-def _rate(limit: "int | None", period: "models.DurationField | None") -> RateLimit | None:  # type: ignore[type-arg]
-    return None if limit is None or period is None else RateLimit(limit=limit, period=period)  # type: ignore[arg-type]
+def _rate(limit: int | None, period: timedelta | None) -> RateLimit | None:
+    return None if limit is None or period is None else RateLimit(limit=limit, period=period)
 
 
 class QueueStart(models.Model):

@@ -9,10 +9,11 @@ from durable_app.models.workflow import ID_LENGTH
 
 
 class ScheduleStatus(models.TextChoices):
-    """Whether a schedule fires. The values are the seed system's."""
+    """Whether a schedule fires. The values are the seed system's; RETIRED is ours."""
 
-    ACTIVE = "ACTIVE", _("active")
-    PAUSED = "PAUSED", _("paused")
+    ACTIVE = "ACTIVE", _("active")  # fires at its ticks
+    PAUSED = "PAUSED", _("paused")  # by an operator, until one resumes it
+    RETIRED = "RETIRED", _("retired")  # code declared it, and does so no more
 
 
 class CatchUp(models.TextChoices):
@@ -46,13 +47,14 @@ class Schedule(models.Model):
     queue_name = models.CharField(max_length=ID_LENGTH, null=True)
     status = models.CharField(max_length=16, choices=ScheduleStatus.choices, default=ScheduleStatus.ACTIVE)
     catch_up = models.CharField(max_length=16, choices=CatchUp.choices, default=CatchUp.NONE)
-    catch_up_limit = models.PositiveIntegerField(default=100)
+    catch_up_limit = models.PositiveIntegerField(null=True)
+    """How many missed ticks are started at most; null: all of them."""
     overlap = models.CharField(max_length=16, choices=Overlap.choices, default=Overlap.ALLOW)
     is_declared = models.BooleanField(default=False)
     """Whether code declares the schedule."""
 
     next_at = models.DateTimeField(null=True)
-    """The tick that fires next; null while paused, or if none will come."""
+    """The tick that fires next; null while the schedule is not active."""
     last_fired_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -159,7 +159,7 @@ class Workflow(models.Model):
         ]
         # Every index is paid on every insert: each names the query it serves.
         indexes = [
-            models.Index(  # queues.claim
+            models.Index(  # claims.claim, limited.claim
                 fields=["queue_name", "priority", "id"],
                 condition=Q(status="ENQUEUED"),
                 name="durable_workflow_claim",
@@ -174,7 +174,7 @@ class Workflow(models.Model):
                 condition=Q(status="WAITING", wake_at__isnull=False),
                 name="durable_workflow_wake",
             ),
-            models.Index(  # queues.release_delayed
+            models.Index(  # delays.release_delayed
                 fields=["run_after"], condition=Q(status="DELAYED"), name="durable_workflow_delay"
             ),
             models.Index(  # recovery.cancel_overdue
@@ -192,10 +192,15 @@ class Workflow(models.Model):
                 condition=Q(parent_workflow_id__isnull=False),
                 name="durable_workflow_parent",
             ),
-            models.Index(  # the overlap of a schedule's runs, and their list
+            models.Index(  # the list of a schedule's runs
                 fields=["schedule_name", "id"],
                 condition=Q(schedule_name__isnull=False),
                 name="durable_workflow_schedule",
+            ),
+            models.Index(  # ticks.fire: which of them are active, among all that ever were
+                fields=["schedule_name"],
+                condition=Q(schedule_name__isnull=False, finished_at__isnull=True),
+                name="durable_workflow_overlap",
             ),
             models.Index(  # send_to_forks, family
                 fields=["forked_from"],

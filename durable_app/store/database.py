@@ -291,10 +291,19 @@ async def _amust_join() -> bool:
 
 
 def _commit_here(record: Record) -> Any:
-    with transact() as found:
-        found.ensure_connection()
-        with found.wrap_database_errors:  # the writer talks to the driver: `retried` knows Django's errors
-            return _current().writer.write_within(found.connection, [record])[0]
+    found = connection()
+    if found.in_atomic_block:
+        return write_within([record])[0]  # no conflict raises: no savepoint is needed
+    with transact():
+        return write_within([record])[0]
+
+
+def write_within(records: list[Record]) -> list[Any]:
+    """Write records in the transaction that is open on this thread."""
+    found = connection()
+    found.ensure_connection()
+    with found.wrap_database_errors:  # the writer talks to the driver: `retried` knows Django's errors
+        return _current().writer.write_within(found.connection, records)  # type: ignore[no-any-return]
 
 
 @atexit.register

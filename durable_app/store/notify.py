@@ -21,6 +21,12 @@ logger = logging.getLogger("durable_app")
 WORK = "work"
 """Key of "there is a run to claim"."""
 
+DUE = "due"
+"""Key of "the time has been set at which a run is due"."""
+
+VERSIONS = "versions"
+"""Key of "another version of the code may be the latest"."""
+
 COALESCE = 0.004
 """Seconds between two NOTIFYs of a process."""
 
@@ -96,6 +102,8 @@ class Notifier:
         self._guard = threading.Lock()
         self._pending: set[str] = set()
         self._running = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
 
     def add(self, keys: Iterable[str]) -> None:
         with self._guard:
@@ -103,14 +111,22 @@ class Notifier:
             if self._running or not self._pending:
                 return
             self._running = True
-        threading.Thread(target=self._run, name="durable-notifier", daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name="durable-notifier", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Say what is left to say, and end the thread."""
+        with self._guard:
+            self._closing, thread = True, self._thread
+        if thread is not None:
+            thread.join(timeout=5)
 
     def _run(self) -> None:
         quiet_until = time.monotonic() + 5.0
         while True:
             with self._guard:
                 keys, self._pending = self._pending, set()
-                if not keys and time.monotonic() > quiet_until:
+                if not keys and (self._closing or time.monotonic() > quiet_until):
                     self._running = False
                     return
             if keys:
@@ -136,6 +152,13 @@ def announce(*keys: str) -> None:
     bulletin.announce(keys)
     if database.is_postgres():
         _notifiers.setdefault(os.getpid(), Notifier()).add(keys)
+
+
+def close() -> None:
+    """End this process's notifier; the next announcement starts another."""
+    notifier = _notifiers.pop(os.getpid(), None)
+    if notifier is not None:
+        notifier.close()
 
 
 def work() -> None:

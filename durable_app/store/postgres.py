@@ -39,7 +39,7 @@ _RUN_TYPES = ", ".join(f'"{name}" {kind}' for name, kind in _RUN_COLUMNS.items()
 INSERT_RUNS = f"""
 INSERT INTO durable_app_workflow ({_RUN_NAMES}, updated_at)
 SELECT {_RUN_NAMES}, created_at FROM json_to_recordset(%s::json) AS given({_RUN_TYPES})
-ON CONFLICT (workflow_id) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id, workflow_id
 """  # noqa: S608  (names from the table above)
 
@@ -156,6 +156,8 @@ class PostgresWriter:
 
     def write_within(self, connection: Any, records: list[Record]) -> list[Any]:
         """Write all records on a connection whose transaction is the caller's."""
+        if len(records) == 1:
+            return [self._write_one(connection, records[0])]
         return write_mixed(connection, records, self._write_kind)
 
     def notify(self, payload: str) -> None:
@@ -275,7 +277,7 @@ def _insert_statement(names: tuple[str, ...]) -> str:
     values = ", ".join(f"%s::{_RUN_COLUMNS[name]}" for name in names)
     return f"""
         INSERT INTO durable_app_workflow ({columns}, updated_at) VALUES ({values}, %s)
-        ON CONFLICT (workflow_id) DO NOTHING RETURNING id
+        ON CONFLICT DO NOTHING RETURNING id
     """  # noqa: S608
 
 

@@ -1,129 +1,168 @@
-"""Claiming: the next runs for a worker, in one statement, by priority and then insertion."""
+"""Queues as rows: their limits, changed at run time and followed by every worker; pause and resume."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from durable_app import clock
-from durable_app.models import Status, Workflow
+from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
+from durable_app.models import Queue, Status, Workflow
 from durable_app.store import database, notify
-from durable_app.store.records import Claimed
-
-_COLUMNS = (
-    "id", "workflow_id", "name", "attempt", "inputs", "class_name", "config_name", "deadline_at",
-    "user", "roles", "assumed_role", "recovery_attempts",
-)  # fmt: skip
-
-# The rows are selected first, behind a materialized CTE: ``UPDATE ... IN (subquery LIMIT n)`` was seen to
-# take 50 rows for 1, when the planner ran the subquery once a row.
-CLAIM = f"""
-WITH ready AS MATERIALIZED (
-    SELECT id FROM durable_app_workflow
-    WHERE status = 'ENQUEUED' AND name = ANY(%(names)s)
-      AND (app_version IS NULL OR %(version)s = '' OR app_version = %(version)s)
-    ORDER BY priority, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE durable_app_workflow AS run
-SET status = 'PENDING', worker_id = %(worker)s, attempt = attempt + 1,
-    started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,
-    deadline_at = COALESCE(deadline_at, %(now)s + timeout)
-FROM ready WHERE run.id = ready.id
-RETURNING {", ".join(f'run."{name}"' for name in _COLUMNS)}, run.priority
-"""  # noqa: S608  (names from the tuple above)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Claimer:
-    """Who claims: an incarnation, and the version its code has (empty: takes any)."""
+class QueueState:
+    """A queue as its row has it."""
 
-    worker_id: str
-    app_version: str = ""
+    name: str
+    limits: Limits = field(default_factory=Limits)
+    polling_interval: timedelta | None = None
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    pause_reason: str = ""
+    declaration: str = ""
+    has_ready: bool = True
+    """Whether a run stands in it, ready to be taken."""
 
-
-@database.retried
-def claim(claimer: Claimer, names: list[str], limit: int) -> list[Claimed]:
-    """Take up to ``limit`` ready runs of these names under a new attempt each."""
-    if limit < 1 or not names:
-        return []
-    if not database.is_postgres():
-        return _claim_one_by_one(claimer, names, limit)
-    given: dict[str, Any] = {
-        "names": names,
-        "version": claimer.app_version,
-        "limit": limit,
-        "worker": claimer.worker_id,
-        "now": clock.now(),
-    }
-    with database.connection().cursor() as cursor:
-        cursor.execute(CLAIM, given)
-        rows = cursor.fetchall()
-    rows.sort(key=lambda row: (row[-1], row[0]))
-    return [_claimed(row[:-1]) for row in rows]
-
-
-def _claim_one_by_one(claimer: Claimer, names: list[str], limit: int) -> list[Claimed]:
-    """The same where there is one writer at a time anyway."""
-    if not _ready(claimer, names).exists():
-        return []  # an idle worker takes no write lock
-    now = clock.now()
-    with database.transact():
-        ids = list(_ready(claimer, names).order_by("priority", "pk").values_list("pk", flat=True)[:limit])
-        for run in _rows().filter(pk__in=ids).only("timeout", "deadline_at", "started_at", "attempt"):
-            deadline = run.deadline_at
-            if deadline is None and run.timeout is not None:
-                deadline = now + run.timeout
-            _rows().filter(pk=run.pk).update(
-                status=Status.PENDING,
-                worker_id=claimer.worker_id,
-                attempt=run.attempt + 1,
-                started_at=run.started_at or now,
-                updated_at=now,
-                deadline_at=deadline,
-            )
-        rows = _rows().filter(pk__in=ids).order_by("priority", "pk").values_list(*_COLUMNS)
-        return [_claimed(row) for row in rows]
-
-
-def _ready(claimer: Claimer, names: list[str]) -> Any:
-    ready = _rows().filter(status=Status.ENQUEUED, name__in=names)
-    if claimer.app_version:
-        ready = ready.filter(Q(app_version__isnull=True) | Q(app_version=claimer.app_version))
-    return ready
-
-
-def _claimed(row: tuple[Any, ...]) -> Claimed:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    if isinstance(values["roles"], str):  # jsonb, as a cursor of Django's gives it
-        values["roles"] = json.loads(values["roles"])
-    return Claimed(run=values.pop("id"), has_history=values["attempt"] > 1, **values)
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is taken from it now."""
+        if self.paused_at is None:
+            return False
+        return self.paused_until is None or clock.now() < self.paused_until
 
 
 @database.retried
-def release_delayed(limit: int = 1000) -> int:
-    """Move delayed runs whose time has come into the queue; return how many."""
-    now = clock.now()
+def get(name: str) -> QueueState | None:
+    """Return a queue, None if it has no row."""
+    row = _rows().filter(pk=name).first()
+    return None if row is None else _state(row)
+
+
+@database.retried
+def all_queues() -> list[QueueState]:
+    """Return all queues by name; the default one is there even without a row."""
+    waiting = Workflow.objects.using(database.alias()).filter(
+        status=Status.ENQUEUED, queue_name=OuterRef("pk")
+    )
+    rows = _rows().annotate(has_ready=Exists(waiting.order_by())).order_by("pk")
+    found = [_state(row, has_ready=row.has_ready) for row in rows]
+    if all(state.name != DEFAULT_QUEUE for state in found):
+        found.append(QueueState(name=DEFAULT_QUEUE))
+    return found
+
+
+def _state(row: Queue, *, has_ready: bool = True) -> QueueState:
+    return QueueState(
+        name=row.name,
+        limits=row.limits,
+        polling_interval=row.polling_interval,
+        paused_at=row.paused_at,
+        paused_until=row.paused_until,
+        pause_reason=row.pause_reason,
+        declaration=row.declaration,
+        has_ready=has_ready,
+    )
+
+
+def _columns(limits: Limits) -> dict[str, Any]:
+    """Return the columns that hold these limits."""
+    columns: dict[str, Any] = {}
+    for one in fields(limits):
+        value = getattr(limits, one.name)
+        if one.name.endswith("limiter"):
+            columns[f"{one.name}_limit"] = value.limit if isinstance(value, RateLimit) else None
+            columns[f"{one.name}_period"] = value.period if isinstance(value, RateLimit) else None
+        else:
+            columns[one.name] = value
+    return columns
+
+
+@database.retried
+def register(name: str, limits: Limits, *, update: bool, polling_interval: timedelta | None = None) -> None:
+    """Create a queue, or (if ``update``) give an existing one these limits."""
+    values = {**_columns(limits), "polling_interval": polling_interval}
     with database.transact():
-        due = list(
-            _rows()
-            .filter(status=Status.DELAYED, run_after__lte=now)
-            .order_by("run_after")
-            .select_for_update(skip_locked=True, no_key=True)
-            .values_list("pk", flat=True)[:limit]
+        if not _create(name, **values) and update:
+            _rows().filter(pk=name).update(updated_at=clock.now(), **values)
+        _announce()
+
+
+@database.retried
+def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, update: bool) -> None:
+    """Create a queue that code declares, or (if ``update``) take over a declaration that has changed.
+
+    Limits that an operator has set stay until the code itself says something new.
+    """
+    values = {**_columns(limits), "polling_interval": polling_interval}
+    declaration = repr((limits, polling_interval))
+    with database.transact():
+        if _create(name, declaration=declaration, **values) or not update:
+            return
+        changed = _rows().filter(pk=name).exclude(declaration=declaration)
+        if changed.update(declaration=declaration, updated_at=clock.now(), **values):
+            _announce()
+
+
+def _create(name: str, **values: Any) -> bool:
+    """Insert a queue; False if there is one of that name."""
+    now = clock.now()
+    if _rows().filter(pk=name).exists():
+        return False
+    _rows().bulk_create([Queue(name=name, created_at=now, updated_at=now, **values)], ignore_conflicts=True)
+    return True
+
+
+@database.retried
+def change(name: str, limits: Limits, *, expected: Limits) -> bool:
+    """Give a queue other limits; False if it has not the expected ones (any more), or no row."""
+    with database.transact():
+        row = _rows().filter(pk=name).select_for_update(no_key=True).first()
+        if row is None or row.limits != expected:
+            return False
+        _rows().filter(pk=name).update(updated_at=clock.now(), **_columns(limits))
+        _announce()
+    return True
+
+
+@database.retried
+def set_polling_interval(name: str, interval: timedelta) -> bool:
+    """Set how often a queue is looked at; False if it has no row."""
+    return bool(_rows().filter(pk=name).update(updated_at=clock.now(), polling_interval=interval))
+
+
+@database.retried
+def pause(name: str, until: datetime | None, reason: str) -> None:
+    """Take nothing from a queue, until a time or until it is resumed."""
+    now = clock.now()
+    paused = {"paused_at": now, "paused_until": until, "pause_reason": reason, "updated_at": now}
+    with database.transact():
+        _create(name)
+        _rows().filter(pk=name).update(**paused)
+
+
+@database.retried
+def resume(name: str) -> None:
+    """Take runs from a queue again."""
+    with database.transact():
+        _rows().filter(pk=name).update(
+            paused_at=None, paused_until=None, pause_reason="", updated_at=clock.now()
         )
-        moved = _rows().filter(pk__in=due, status=Status.DELAYED)
-        count: int = moved.update(status=Status.ENQUEUED, enqueued_at=now, updated_at=now)
-    if count:
-        notify.work()
-    return count
+        _announce()
 
 
 @database.retried
-def any_ready(claimer: Claimer, names: list[str]) -> bool:
-    """Return whether a run of these names is ready to be claimed."""
-    return bool(_ready(claimer, names).exists())
+def delete(name: str) -> None:
+    """Delete a queue's row; runs in it stay, and wait for a queue of that name."""
+    _rows().filter(pk=name).delete()
+
+
+def _announce() -> None:
+    transaction.on_commit(notify.work, using=database.alias())
 
 
 def _rows() -> Any:
-    return Workflow.objects.using(database.alias())
+    return Queue.objects.using(database.alias())

@@ -111,6 +111,22 @@ class Created:
     run: int | None
 
 
+class Reuse(NamedTuple):
+    """What a start does about a run that is there already."""
+
+    rejects_id: bool = False
+    """Whether a run of this id is an error, instead of the one to return."""
+    joins_holder: bool = False
+    """Whether the run that holds the deduplication id is the one to return, instead of an error."""
+
+
+class Started(NamedTuple):
+    """A run that a start made, or found: then there is no row of its own."""
+
+    workflow_id: str
+    run: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
     """A step as its run recorded it earlier."""

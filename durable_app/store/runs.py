@@ -1,5 +1,7 @@
 """Creating, finding and finishing runs."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -8,14 +10,29 @@ from durable_app import clock
 from durable_app.errors import (
     ConflictingWorkflowError,
     NonExistentWorkflowError,
+    QueueDeduplicatedError,
     StepNondeterminismError,
     WorkflowIDInUseError,
 )
 from durable_app.models import Status, Step, Workflow
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, notify, waits
-from durable_app.store.records import Checkpoint, Created, Ended, NewRun, Outcome, Verdict
-from durable_app.store.steps import fence, record_within
+from durable_app.store.records import (
+    Checkpoint,
+    Created,
+    Ended,
+    NewRun,
+    Outcome,
+    Recorded,
+    Reuse,
+    Started,
+    Verdict,
+)
+from durable_app.store.steps import fence, landed, record_within
+
+ANEW = Reuse()
+
+_ANNOUNCED: dict[str, str] = {Status.ENQUEUED: notify.WORK, Status.DELAYED: notify.DUE}
 
 
 def create(record: NewRun) -> Created:
@@ -32,8 +49,8 @@ async def acreate(record: NewRun) -> Created:
     created: Created = await database.acommit(record)
     if created.run is None and record.worker_id is not None:
         return Created(run=await database.acall(_own, record))
-    if record.status == Status.ENQUEUED and created.run is not None:
-        notify.work()
+    if created.run is not None and record.status in _ANNOUNCED:
+        notify.announce(_ANNOUNCED[record.status])
     return created
 
 
@@ -55,38 +72,78 @@ def _own(record: NewRun) -> int | None:
 
 
 def _after_create(record: NewRun, created: Created) -> None:
-    if record.status != Status.ENQUEUED or created.run is None:
+    if created.run is None or record.status not in _ANNOUNCED:
         return
+    tell = partial(notify.announce, _ANNOUNCED[record.status])
     if database.connection().in_atomic_block:
-        transaction.on_commit(notify.work, using=database.alias())
+        transaction.on_commit(tell, using=database.alias())
     else:
-        notify.work()
+        tell()
+
+
+def start(record: NewRun, reuse: Reuse = ANEW) -> Started:
+    """Insert a run, or find the one that stands for it; raises what ``existing`` raises."""
+    while True:
+        created = create(record)
+        if created.run is not None:
+            return Started(record.workflow_id, created.run)
+        found = existing(record, reuse)
+        if found is not None:
+            return Started(found)
 
 
 @database.retried
-def launch_child(record: NewRun, step: Checkpoint, parent_id: str, *, reject: bool = False) -> int | None:
-    """Insert a child run and its parent's step in one transaction.
+def existing(record: NewRun, reuse: Reuse = ANEW) -> str | None:
+    """Return the id of the run because of which a record was not inserted; None if it has gone since.
 
-    Returns the child's row, or None if a run of that id exists. Raises what the fence raises,
-    what ``check_same`` raises, and StepNondeterminismError if another child is recorded at the step.
+    Raises what ``check_same`` raises; QueueDeduplicatedError if another run holds the deduplication id.
+    """
+    if check_same(record, reject=reuse.rejects_id):
+        return record.workflow_id
+    if record.deduplication_id is None:
+        return None
+    rows = _rows().filter(queue_name=record.queue_name, deduplication_id=record.deduplication_id)
+    holder: str | None = rows.values_list("workflow_id", flat=True).first()
+    if holder is None or reuse.joins_holder:
+        return holder
+    raise QueueDeduplicatedError(holder, record.queue_name or "", record.deduplication_id)
+
+
+@database.retried
+def launch_child(
+    record: NewRun, step: Checkpoint, parent_id: str, begin: Callable[[NewRun], Started]
+) -> Started:
+    """Begin a child run and record its parent's step in one transaction.
+
+    Raises what the fence raises, what ``begin`` raises, and StepNondeterminismError if another child is
+    recorded at the step.
     """
     try:
         with database.transact():
             fence(step.run, step.attempt, parent_id)
-            created = create(record)
-            if database.is_repeating() and _is_recorded(step):
-                return created.run  # an earlier try has committed, and its reply was lost
-            if created.run is None:
-                check_same(record, reject=reject)
-            record_within(step)
+            earlier = landed(step)
+            if earlier is not None:  # an earlier try has committed, and its reply was lost
+                return _started_before(record, step, earlier)
+            started = begin(record)
+            record_within(step._replace(child_workflow_id=started.workflow_id))
     except IntegrityError:
-        _is_recorded(step)
+        _raise_if_other_child(step)
         raise
-    return created.run
+    return started
 
 
-def _is_recorded(step: Checkpoint) -> bool:
-    """Return whether the step stands; raises StepNondeterminismError if it is another child's."""
+def _started_before(record: NewRun, step: Checkpoint, earlier: Recorded) -> Started:
+    child_id = earlier.child_workflow_id or ""
+    if child_id != record.workflow_id:
+        if record.deduplication_id is None:
+            _raise_if_other_child(step)
+        return Started(child_id)
+    found = _own(record) if record.worker_id is not None else None
+    return Started(child_id, found)
+
+
+def _raise_if_other_child(step: Checkpoint) -> None:
+    """Raise StepNondeterminismError if another child is recorded at the step."""
     rows = Step.objects.using(database.alias()).filter(
         workflow_id=step.run, position=step.position.number, branch=step.position.branch
     )
@@ -97,19 +154,17 @@ def _is_recorded(step: Checkpoint) -> bool:
                 step.position.step_id,
                 f"the child {child!r} is recorded",
             )
-        return True
-    return False
 
 
-def check_same(record: NewRun, *, reject: bool = False) -> None:
-    """Raise if the run that has the id already is not the one to return.
+def check_same(record: NewRun, *, reject: bool = False) -> bool:
+    """Return whether a run has the id already; raise if it is not the one to return.
 
     ConflictingWorkflowError if it is of something else; WorkflowIDInUseError, if ``reject``, for any
     that this very record has not made (the reply to an insertion may have been lost).
     """
     found = find(record.workflow_id)
     if found is None:
-        return
+        return False
     if reject and found.created_at != record.created_at:
         raise WorkflowIDInUseError(found.workflow_id, found.status, found.name)
     for column, what in (
@@ -120,6 +175,7 @@ def check_same(record: NewRun, *, reject: bool = False) -> None:
         recorded, given = getattr(found, column), getattr(record, column)
         if recorded != given:
             raise ConflictingWorkflowError(record.workflow_id, what, recorded, given)
+    return True
 
 
 @database.retried

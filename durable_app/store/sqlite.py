@@ -18,7 +18,7 @@ _RUN_COLUMNS = NewRun._fields
 INSERT_RUN = f"""
 INSERT INTO durable_app_workflow ({", ".join(f'"{name}"' for name in _RUN_COLUMNS)}, updated_at)
 VALUES ({", ".join(f":{name}" for name in _RUN_COLUMNS)}, :created_at)
-ON CONFLICT (workflow_id) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id
 """  # noqa: S608  (names of the dataclass)
 

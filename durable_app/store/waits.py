@@ -13,8 +13,11 @@ from enum import Enum, auto
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from durable_app import clock
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import Event, Message, Status, Wait, Workflow
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, notify
@@ -149,7 +152,12 @@ def wake(runs: Iterable[int]) -> int:
     now = clock.now()
     moved = _rows().filter(pk__in=held, status=Status.WAITING)
     count: int = moved.update(
-        status=Status.ENQUEUED, wake_at=None, waiting_for="", enqueued_at=now, updated_at=now
+        status=Status.ENQUEUED,
+        queue_name=Coalesce("queue_name", Value(DEFAULT_QUEUE)),  # a direct call stood in none
+        wake_at=None,
+        waiting_for="",
+        enqueued_at=now,
+        updated_at=now,
     )
     waits = Wait.objects.using(database.alias()).filter(workflow_id__in=held)
     waits.exclude(key=CANCEL).delete()

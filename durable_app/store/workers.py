@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
 
 from durable_app import clock
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import Status, Worker, Workflow
 from durable_app.store import database, notify, waits
 
@@ -15,6 +17,9 @@ PATIENT_RECOVERIES = 2
 """Crashes of a run after which its next try is delayed more and more."""
 
 LONGEST_DELAY = timedelta(minutes=5)
+
+_QUEUED = Coalesce("queue_name", Value(DEFAULT_QUEUE))
+"""Where a run goes back to; a direct call stood in no queue."""
 
 KEPT = timedelta(days=1)
 """How long the row of an ended worker is shown."""
@@ -133,7 +138,11 @@ def _take_back(run: Workflow) -> Recovered:
         delay = min(timedelta(seconds=2.0 ** min(crashes - PATIENT_RECOVERIES, 10)), LONGEST_DELAY)
         changes = {"status": Status.DELAYED, "run_after": now + delay}
     _runs().filter(pk=run.pk, status=Status.PENDING, attempt=run.attempt).update(
-        attempt=F("attempt") + 1, recovery_attempts=crashes, updated_at=now, **changes
+        attempt=F("attempt") + 1,
+        recovery_attempts=crashes,
+        queue_name=_QUEUED,
+        updated_at=now,
+        **changes,
     )
     if "finished_at" in changes:
         waits.wake_waiting_for(waits.News("result", run.workflow_id).key)
@@ -159,7 +168,13 @@ def release(worker_id: str) -> int:
         count: int = (
             _runs()
             .filter(pk__in=ids, status=Status.PENDING, worker_id=worker_id)
-            .update(status=Status.ENQUEUED, attempt=F("attempt") + 1, enqueued_at=now, updated_at=now)
+            .update(
+                status=Status.ENQUEUED,
+                attempt=F("attempt") + 1,
+                queue_name=_QUEUED,
+                enqueued_at=now,
+                updated_at=now,
+            )
         )
     if count:
         notify.work()

@@ -1,7 +1,9 @@
 """Ask the store for as many runs as there is room for, and hand them to the pools."""
 
+import random
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_app.engine.context import Execution, Identity
@@ -10,10 +12,32 @@ from durable_app.engine.flow import Flow
 from durable_app.engine.lease import Lease
 from durable_app.errors import InvalidWorkflowIDError, WorkflowFunctionNotFoundError
 from durable_app.registry import registry
-from durable_app.store import queues, steps
+from durable_app.store import claims, limited, queues, steps
+from durable_app.store.queues import QueueState
 from durable_app.store.records import Claimed, History
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.service import Service
+from durable_app.worker.versions import CodeVersion
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """Which queues a worker takes runs from: all, or only these, but never those excluded."""
+
+    only: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
+
+    def includes(self, queue: str) -> bool:
+        """Return whether the worker serves a queue."""
+        return queue not in self.excluded and (not self.only or queue in self.only)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long a wait keeps what it occupies before the run parks."""
+
+    threads: timedelta
+    coroutines: timedelta
 
 
 class Claimer(Service):
@@ -26,15 +50,15 @@ class Claimer(Service):
         *,
         interval: float,
         lease: Callable[[], Lease],
-        app_version: str,
-        park_after: timedelta,
-        async_park_after: timedelta,
+        version: CodeVersion,
+        patience: Patience,
+        serving: Serving,
     ) -> None:
         super().__init__(interval)
         self._lease = lease
-        self._app_version = app_version
-        self._park_after = park_after
-        self._async_park_after = async_park_after
+        self._version = version
+        self._patience = patience
+        self.serving = serving
         self.threads: Threads | None = None
         self.loop: EventLoop | None = None
         self.accepting = True
@@ -42,7 +66,7 @@ class Claimer(Service):
         self._may_be_more = True
 
     def slot_freed(self) -> None:
-        """Claim again if the last claim took all there was room for; else a wake-up will tell."""
+        """Claim again if the last claim left something; else a wake-up will tell."""
         if self._may_be_more:
             self.wake()
 
@@ -66,32 +90,65 @@ class Claimer(Service):
         """Return whether nothing executes, and nothing is ready that this process has the code of."""
         with self._dispatching:  # between its claim and its dispatch a run is neither
             names = registry.names(is_async=False) + registry.names(is_async=True)
-            return not self.busy and not queues.any_ready(self._claimer(self._lease()), names)
+            lines = [line.name for line in self._lines()]
+            return not self.busy and not claims.any_ready(self._claimer(self._lease()), names, lines)
 
     def _fill(self, threads: Threads, loop: EventLoop) -> float | None:
         lease = self._lease()
         if not lease.allows_start:
             return None
-        full = hungry = False
+        lines = [line for line in self._lines() if line.has_ready]
+        again: list[float] = []
+        self._may_be_more = any(not line.limits.is_unlimited for line in lines)
         for pool, is_async, park_after in (
-            (threads, False, self._park_after),
-            (loop, True, self._async_park_after),
+            (threads, False, self._patience.threads),
+            (loop, True, self._patience.coroutines),
         ):
             room = pool.slots.free
             names = registry.names(is_async=is_async)
-            found = self._claim(lease, names, room) if names else []
+            found, waits = self._claim(lease, names, room, lines) if names and lines else ([], [])
             for flow in self._flows(lease, found, park_after):
                 pool.run(flow)
-            full = full or (bool(found) and len(found) == room)
-            hungry = hungry or len(found) == room
-        self._may_be_more = hungry
-        return 0.0 if full and (threads.slots.free or loop.slots.free) else None
+            again += waits
+            if len(found) == room:
+                self._may_be_more = True
+                if found and pool.slots.free:
+                    again.append(0.0)
+        return min(again, default=None)
 
-    def _claimer(self, lease: Lease) -> queues.Claimer:
-        return queues.Claimer(worker_id=lease.id, app_version=self._app_version)
+    def _lines(self) -> list[QueueState]:
+        """Return the queues from which something may be taken now."""
+        found = queues.all_queues()
+        return [line for line in found if not line.is_paused and self.serving.includes(line.name)]
 
-    def _claim(self, lease: Lease, names: list[str], room: int) -> list[Claimed]:
-        return queues.claim(self._claimer(lease), names, room)
+    def _claimer(self, lease: Lease) -> claims.Claimer:
+        return claims.Claimer(
+            worker_id=lease.id,
+            app_version=self._version.name,
+            takes_unversioned=self._version.takes_unversioned,
+        )
+
+    def _claim(
+        self, lease: Lease, names: list[str], room: int, lines: list[QueueState]
+    ) -> tuple[list[Claimed], list[float]]:
+        """Claim from the queues in random order; those without limits count as one."""
+        claimer = self._claimer(lease)
+        counted = [line.name for line in lines if not line.limits.is_unlimited]
+        free = [line.name for line in lines if line.limits.is_unlimited]
+        found: list[Claimed] = []
+        again: list[float] = []
+        turns = [free, *([name] for name in counted)]
+        random.shuffle(turns)
+        for turn in turns:
+            left = room - len(found)
+            if turn is free:
+                found += claims.claim(claimer, names, left, free)
+                continue
+            taken = limited.claim(claimer, turn[0], names, left)
+            found += taken.runs
+            if taken.again is not None:
+                again.append(taken.again)
+        return found, again
 
     def _flows(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Flow[None]]:
         replaying = [one.run for one in claimed if one.has_history]

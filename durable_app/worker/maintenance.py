@@ -9,7 +9,7 @@ from datetime import timedelta
 from durable_app import clock, signals
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import pid_started, process_space
-from durable_app.store import due, lifecycle, notify, queues, waits, workers
+from durable_app.store import delays, due, lifecycle, notify, waits, workers
 from durable_app.worker.service import Service
 
 
@@ -24,7 +24,7 @@ class Timers(Service):
         next_at = due.next_due()
         if next_at is not None and next_at <= clock.now():
             waits.wake_due()
-            queues.release_delayed()
+            delays.release_delayed()
             cancelled = lifecycle.cancel_overdue()
             notify.bulletin.announce(waits.News("result", one).key for one in cancelled)
             next_at = due.next_due()

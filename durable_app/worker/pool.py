@@ -68,7 +68,7 @@ class Threads:
 
     def shut_down(self) -> None:
         """Take no more work; threads that still execute are left to end by themselves."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=not self.slots.busy, cancel_futures=True)
 
 
 class EventLoop:

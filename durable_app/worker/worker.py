@@ -10,14 +10,17 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from durable_app import conf, signals
+from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import Incarnation
-from durable_app.store import database, notify, waits
-from durable_app.worker.claimer import Claimer
+from durable_app.registry import registry
+from durable_app.store import database, notify, queues, waits
+from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
 from durable_app.worker.maintenance import Recovery, Timers
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.service import Service
+from durable_app.worker.versions import CodeVersion
 
 logger = logging.getLogger("durable_app")
 
@@ -28,7 +31,8 @@ RECOVERY_INTERVAL = 1.5
 class Worker:
     """Executes runs on ``threads`` threads and one event loop, until it is stopped.
 
-    ``async_concurrency`` is how many coroutine runs execute at once. Two workers may live in one process.
+    ``async_concurrency`` is how many coroutine runs execute at once, ``serving`` says from which queues it
+    takes them. Two workers may live in one process.
     """
 
     def __init__(
@@ -37,28 +41,31 @@ class Worker:
         threads: int | None = None,
         async_concurrency: int | None = None,
         name: str | None = None,
+        serving: Serving | None = None,
     ) -> None:
         options = conf.options()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.version = CodeVersion(versions.current())
         self.incarnation = Incarnation(
             name=self.name,
             kind="worker",
             span=options.LEASE.total_seconds(),
-            app_version=options.APP_VERSION,
+            app_version=self.version.name,
         )
         self.claimer = Claimer(
             interval=options.POLL_INTERVAL.total_seconds(),
             lease=self._lease,
-            app_version=options.APP_VERSION,
-            park_after=options.PARK_AFTER,
-            async_park_after=options.ASYNC_PARK_AFTER,
+            version=self.version,
+            patience=Patience(threads=options.PARK_AFTER, coroutines=options.ASYNC_PARK_AFTER),
+            serving=serving or Serving(),
         )
         self.threads = Threads(threads or options.THREADS, self.claimer.slot_freed)
         self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.slot_freed)
         self.claimer.use(self.threads, self.loop)
+        self._timers = Timers(MAINTENANCE_INTERVAL)
         self._services: list[Service] = [
             self.claimer,
-            Timers(MAINTENANCE_INTERVAL),
+            self._timers,
             Recovery(RECOVERY_INTERVAL, self._lease),
         ]
         self._subscriptions = ExitStack()
@@ -71,16 +78,30 @@ class Worker:
         """Register, wake what waits for new code, and start the services."""
         self.incarnation.start()
         signals.worker_started.send(sender=None, worker=self.incarnation.lease.id, name=self.name)
+        self.version.register()
         waits.wake_blocked()
+        self._declare_queues()
         wake: Callable[[], None] = self._wake_all
         self._subscriptions.enter_context(notify.bulletin.subscribed([notify.WORK], wake))
+        self._subscriptions.enter_context(
+            notify.bulletin.subscribed([notify.VERSIONS], self._look_at_versions)
+        )
+        self._subscriptions.enter_context(notify.bulletin.subscribed([notify.DUE], self._timers.wake))
         if database.is_postgres() and not database.is_pooled():
             self._services.append(Listener(MAINTENANCE_INTERVAL))
         for service in self._services:
             service.start()
         return self
 
+    def _declare_queues(self) -> None:
+        for name, declared in registry.queues.items():
+            queues.declare(name, declared.limits, polling_interval=declared.polling_interval, update=True)
+
     def _wake_all(self) -> None:
+        self.claimer.wake()
+
+    def _look_at_versions(self) -> None:
+        self.version.outdate()
         self.claimer.wake()
 
     @property

@@ -43,8 +43,8 @@ def _found(args: tuple[Any, ...], result: Any) -> bool:
 
 POINTS = {
     "created": Point(target="store.database.commit", when="after", counts=_writes(NewRun)),
-    "claiming": Point(target="store.queues.claim", when="uncommitted", counts=_found),
-    "claimed": Point(target="store.queues.claim", when="after", counts=_found),
+    "claiming": Point(target="store.claims.claim", when="uncommitted", counts=_found),
+    "claimed": Point(target="store.claims.claim", when="after", counts=_found),
     "reading-history": Point(target="store.steps.histories", when="after", counts=_found),
     "before-checkpoint": Point(target="store.database.commit", when="before", counts=_writes(Checkpoint)),
     "after-checkpoint": Point(target="store.database.commit", when="after", counts=_writes(Checkpoint)),

@@ -24,6 +24,7 @@ def test_user_and_roles_are_restored_from_the_row_and_inherited_by_children() ->
     """40, 93. A worker takes them over with the run; both kinds of children have them too."""
     Workflow.objects.create(
         workflow_id="run",
+        queue_name="default",
         name=outer.name,
         status=Status.ENQUEUED,
         inputs='{"args":[],"kwargs":{}}',

@@ -70,6 +70,7 @@ def test_a_row_with_an_empty_id_ends_in_error_and_is_not_run() -> None:
     """91. It is finished as ERROR, not run under an id of its own making."""
     Workflow.objects.create(
         workflow_id="",
+        queue_name="default",
         name=naps.name,
         status=Status.ENQUEUED,
         inputs='{"args":[],"kwargs":{}}',

@@ -13,7 +13,7 @@ import durable_app.store
 from durable_app import clock
 from durable_app.errors import OwnershipLost, WorkflowCancelled
 from durable_app.models import Event, EventHistory, Message, Status, Step, Wait, Workflow
-from durable_app.store import database, messages, runs, steps, waits
+from durable_app.store import bulk, database, delays, messages, runs, steps, waits
 from durable_app.store.records import Checkpoint, NewRun, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 
@@ -28,6 +28,7 @@ def make_run(status: str = Status.PENDING) -> Workflow:
     now = clock.now()
     return Workflow.objects.create(
         workflow_id=str(uuid4()),
+        queue_name="default",
         name="fenced",
         inputs='{"args": [], "kwargs": {}}',
         status=status,
@@ -76,7 +77,13 @@ WRITES: dict[str, Write] = {
     "outcome": lambda run, attempt: committed(outcome(run, attempt), run),
     "finish_awaited": lambda run, attempt: runs.finish_awaited(outcome(run, attempt), run.workflow_id),
     "launch_child": lambda run, attempt: runs.launch_child(
-        child(run), checkpoint(run, attempt), run.workflow_id
+        child(run), checkpoint(run, attempt), run.workflow_id, runs.start
+    ),
+    "bounce a child": lambda run, attempt: runs.launch_child(
+        child(run), checkpoint(run, attempt), run.workflow_id, delays.bounce
+    ),
+    "launch_children": lambda run, attempt: bulk.launch_children(
+        [child(run)], checkpoint(run, attempt), run.workflow_id
     ),
     "send": lambda run, attempt: messages.send(
         [Parcel(run.workflow_id, "topic", "1")],
@@ -107,6 +114,7 @@ INDIRECT = {
     "commit": "the door of the hot path: tested as checkpoint and outcome",
     "acommit": "the same door for coroutines",
     "write_mixed": "behind that door",
+    "write_within": "behind that door",
     "record_within": "writes in a transaction whose owner has fenced",
     "landed": "reads",
     "recorded_by": "reads",

@@ -15,7 +15,7 @@ from durable_app.errors import ControlFlow, NonExistentWorkflowError
 from durable_app.models import TRANSITIONS, Status, Step, Workflow
 from durable_app.models import Worker as WorkerRow
 from durable_app.models.workflow import TERMINAL
-from durable_app.store import database, lifecycle, messages, queues, steps, waits, workers
+from durable_app.store import claims, database, lifecycle, messages, steps, waits, workers
 from durable_app.store.records import Checkpoint, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 from tests.crash.ledger import changes, install_audit, remove_audit
@@ -53,6 +53,7 @@ def make_run(*, status: str = Status.PENDING) -> Workflow:
     )
     return Workflow.objects.create(
         workflow_id=str(uuid4()),
+        queue_name="default",
         name="raced",
         inputs="{}",
         status=status,
@@ -116,7 +117,7 @@ VERBS: dict[str, Verb] = {
     "sweep": lambda run: bool(workers.recover(by_lease=True)),
     "release": lambda run: bool(workers.release(run.worker_id or "")),
     "send": lambda run: messages.send([Parcel(run.workflow_id, "topic", "1")]) is None,
-    "claim": lambda run: bool(queues.claim(queues.Claimer(worker_id="heir"), ["raced"], 1)),
+    "claim": lambda run: bool(claims.claim(claims.Claimer(worker_id="heir"), ["raced"], 1)),
 }
 
 
@@ -200,7 +201,7 @@ def test_claimers_at_once_take_each_run_once(claimers: int) -> None:
     runs = [make_run(status=Status.ENQUEUED) for _ in range(20)]
 
     def claim(name: str) -> list[int]:
-        return [one.run for one in queues.claim(queues.Claimer(worker_id=name), ["raced"], 10)]
+        return [one.run for one in claims.claim(claims.Claimer(worker_id=name), ["raced"], 10)]
 
     found = raced(*[lambda index=index: claim(f"worker {index}") for index in range(claimers)])
 

@@ -25,7 +25,7 @@ from durable_app.engine.lease import Lease
 from durable_app.errors import AwaitedWorkflowMaxRecoveryAttemptsExceeded, NonExistentWorkflowError
 from durable_app.models import Step, Workflow
 from durable_app.models import Worker as WorkerRow
-from durable_app.store import queues, workers
+from durable_app.store import claims, workers
 from durable_app.worker.maintenance import Recovery
 from durable_app.worker.worker import Worker
 from tests.helpers import wait_until
@@ -81,7 +81,7 @@ def a_worker(*, expires_in: float = 60, stopped: bool = False) -> WorkerRow:
 def claimed_by(owner: WorkerRow, flow: Any = two_steps) -> Workflow:
     """Start a run and let a worker claim it that will never execute it."""
     handle = start_workflow(flow)
-    [claimed] = queues.claim(queues.Claimer(worker_id=owner.pk), [flow.name], 1)
+    [claimed] = claims.claim(claims.Claimer(worker_id=owner.pk), [flow.name], 1)
     assert claimed.workflow_id == handle.workflow_id
     return Workflow.objects.get(pk=claimed.run)
 
@@ -141,7 +141,7 @@ def test_recovery_is_idempotent() -> None:
     [taken] = workers.recover(by_lease=False)
     assert (taken.workflow_id, taken.status) == (run.workflow_id, Status.ENQUEUED)
     assert workers.recover(by_lease=True) == []
-    queues.claim(queues.Claimer(worker_id=a_worker().pk), [two_steps.name], 1)
+    claims.claim(claims.Claimer(worker_id=a_worker().pk), [two_steps.name], 1)
     assert workers.recover(by_lease=True) == []
 
     run.refresh_from_db()
@@ -187,7 +187,7 @@ def test_a_run_that_kills_its_workers_is_given_up() -> None:
         [taken] = workers.recover(by_lease=False)
         assert taken.status != Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED
         Workflow.objects.filter(pk=run.pk).update(status=Status.ENQUEUED)
-        queues.claim(queues.Claimer(worker_id=owner.pk), [fragile.name], 1)
+        claims.claim(claims.Claimer(worker_id=owner.pk), [fragile.name], 1)
         run.refresh_from_db()
         assert run.recovery_attempts == crashes
     [taken] = workers.recover(by_lease=False)

@@ -17,8 +17,11 @@ from django.utils import autoreload
 
 from durable_app import conf
 from durable_app.checks import unapplied_migrations
+from durable_app.errors import InvalidOptionError
 from durable_app.incarnation import forget_callers
+from durable_app.limits import checked_queue_name
 from durable_app.store import database
+from durable_app.worker.claimer import Serving
 from durable_app.worker.supervisor import Supervisor
 from durable_app.worker.worker import Worker
 
@@ -46,6 +49,14 @@ def seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
+
+
+def queue_names(text: str) -> frozenset[str]:
+    """Return the queue names of a comma-separated list, or raise argparse's error."""
+    try:
+        return frozenset(checked_queue_name(name.strip()) for name in text.split(","))
+    except InvalidOptionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def readable_options() -> conf.Options:
@@ -76,6 +87,20 @@ class Command(BaseCommand):
             help="Coroutine workflows executed at once (default: %(default)s).",
         )
         parser.add_argument("--processes", type=positive, default=1, help="Worker processes (default: 1).")
+        parser.add_argument(
+            "--queues",
+            type=queue_names,
+            default=frozenset(),
+            metavar="NAME,NAME",
+            help="Queues to take runs from (default: all).",
+        )
+        parser.add_argument(
+            "--exclude",
+            type=queue_names,
+            default=frozenset(),
+            metavar="NAME,NAME",
+            help="Queues to take no runs from.",
+        )
         parser.add_argument("--burst", action="store_true", help="End when nothing is ready to run.")
         parser.add_argument(
             "--reload",
@@ -148,6 +173,7 @@ class Command(BaseCommand):
             threads=options["threads"],
             async_concurrency=options["async_concurrency"],
             name=options["name"],
+            serving=Serving(only=options["queues"], excluded=options["exclude"]),
         )
         stopping = self._listen_for_signals()
         worker.start()

@@ -1,0 +1,22 @@
+"""What ``DBOS(config=...)`` and ``DBOS.launch()`` have made of this process."""
+
+from dataclasses import dataclass, field
+
+from durable_app.dbos.config import DBOSConfig
+from durable_app.worker.worker import Worker
+
+
+@dataclass
+class Process:
+    """One a process, as the seed has it."""
+
+    config: DBOSConfig | None = None
+    worker: Worker | None = None
+    """The embedded worker, between ``launch()`` and ``destroy()``."""
+    listens_to: tuple[str, ...] = ()
+    """The queues that the worker serves; none: all."""
+    leases: set[str] = field(default_factory=set)
+    """Ids under which this process has executed runs."""
+
+
+process = Process()

@@ -1,0 +1,344 @@
+"""Queues: declared in code or registered at run time, changed while workers follow, paused and resumed.
+
+Each verb has an ``a``-prefixed twin; inside a workflow the verbs on queues themselves are recorded steps.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ParamSpec, TypedDict, Unpack
+
+from asgiref.sync import markcoroutinefunction
+
+from durable_app import clock, serialization
+from durable_app.contexts import checked_delay
+from durable_app.engine.flow import adrive
+from durable_app.engine.launch import checked_id
+from durable_app.enqueueing import aenqueue, aenqueue_many, enqueue, enqueue_many
+from durable_app.errors import InvalidOptionError, NonExistentQueueError
+from durable_app.handles import WorkflowHandle
+from durable_app.limits import Limits, RateLimit, checked_queue_name
+from durable_app.registry import DeclaredQueue, registry
+from durable_app.store import delays, queues
+from durable_app.verbs import perform, verb_flow
+
+P = ParamSpec("P")
+
+serialization.serializable(RateLimit)
+serialization.serializable(Limits)
+
+
+NO_LIMITS = Limits()
+
+
+class LimitOptions(TypedDict, total=False):
+    """What a queue may limit; see ``Queue``."""
+
+    concurrency: int | None
+    worker_concurrency: int | None
+    limiter: Any
+    partition_queue: bool
+    partition_concurrency: int | None
+    partition_worker_concurrency: int | None
+    partition_limiter: Any
+
+
+def _limits(given: LimitOptions, based_on: Limits = NO_LIMITS) -> Limits:
+    """Return limits as a value, or raise InvalidOptionError."""
+    unknown = given.keys() - LimitOptions.__annotations__.keys()
+    if unknown:
+        known = ", ".join(sorted(LimitOptions.__annotations__))
+        raise InvalidOptionError(f"unknown limit {min(unknown)!r} of a queue; known are: {known}")
+    values: dict[str, Any] = dict(given)
+    for name in ("limiter", "partition_limiter"):
+        if name in values:
+            values[name] = RateLimit.of(values[name])
+    return replace(based_on, **values)
+
+
+class Queue:
+    """A named line of runs, declared in code: workers create it, and follow a declaration that changes.
+
+    ``concurrency`` runs at once over all workers, ``worker_concurrency`` in each worker process;
+    ``limiter={"limit": 50, "period": 60}``: at most 50 starts in any 60 seconds. The same with
+    ``partition_`` in front holds for each partition key by itself; with ``partition_queue`` (or any of
+    these) runs need a key. ``priority_enabled=False`` refuses priorities. A run that waits (parked) is not
+    running: it takes no place. Raises InvalidOptionError, ConflictingRegistrationError for a second
+    declaration with other limits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        priority_enabled: bool = True,
+        polling_interval: float | timedelta | None = None,
+        **limits: Unpack[LimitOptions],
+    ) -> None:
+        self.name = checked_queue_name(name)
+        frame = sys._getframe(1)  # noqa: SLF001  (where the declaration stands)
+        declared = DeclaredQueue(
+            limits=_limits(limits),
+            polling_interval=_interval(polling_interval),
+            priority_enabled=priority_enabled,
+            location=f"{frame.f_code.co_filename}:{frame.f_lineno}",
+        )
+        registry.add_queue(name, declared)
+
+    @classmethod
+    def named(cls, name: str) -> "Queue":
+        """Return the queue of a name without declaring anything."""
+        found = cls.__new__(cls)
+        found.name = checked_queue_name(name)
+        return found
+
+    def __repr__(self) -> str:
+        return f"Queue({self.name!r})"
+
+    # its runs
+
+    def enqueue(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[Any]:
+        """Enqueue a run; see ``enqueue``."""
+        return enqueue(self.name, func, *args, **kwargs)
+
+    @markcoroutinefunction
+    def aenqueue(
+        self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[WorkflowHandle[Any]]:
+        """Async twin of ``enqueue``."""
+        return aenqueue(self.name, func, *args, **kwargs)
+
+    def enqueue_many(self, func: Callable[..., Any], calls: Iterable[Any]) -> list[WorkflowHandle[Any]]:
+        """Enqueue many runs at once; see ``enqueue_many``."""
+        return enqueue_many(self.name, func, calls)
+
+    @markcoroutinefunction
+    def aenqueue_many(
+        self, func: Callable[..., Any], calls: Iterable[Any]
+    ) -> Awaitable[list[WorkflowHandle[Any]]]:
+        """Async twin of ``enqueue_many``."""
+        return aenqueue_many(self.name, func, calls)
+
+    # its limits
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as the database has them now; raises NonExistentQueueError."""
+        return perform("getQueue", "alimits", partial(_limits_of, self.name))
+
+    @markcoroutinefunction
+    def alimits(self) -> Awaitable[Limits]:
+        """Return what ``limits`` is."""
+        return adrive(verb_flow("getQueue", partial(_limits_of, self.name)))
+
+    def configure(self, **limits: Unpack[LimitOptions]) -> Limits:
+        """Change some limits (None removes one); workers follow at once. Returns all of them.
+
+        Raises InvalidOptionError if they do not fit together, NonExistentQueueError.
+        """
+        return perform("configureQueue", "aconfigure", partial(_configure, self.name, limits))
+
+    @markcoroutinefunction
+    def aconfigure(self, **limits: Unpack[LimitOptions]) -> Awaitable[Limits]:
+        """Async twin of ``configure``."""
+        return adrive(verb_flow("configureQueue", partial(_configure, self.name, limits)))
+
+    # pausing
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is taken from it now."""
+        return perform("isQueuePaused", "ais_paused", partial(_is_paused, self.name))
+
+    @markcoroutinefunction
+    def ais_paused(self) -> Awaitable[bool]:
+        """Return what ``is_paused`` is."""
+        return adrive(verb_flow("isQueuePaused", partial(_is_paused, self.name)))
+
+    def pause(self, *, until: datetime | float | timedelta | None = None, reason: str = "") -> None:
+        """Let workers take nothing from the queue, until a time (or for a span), else until ``resume``.
+
+        What runs goes on. Also from inside a step: an outage of what the queue's runs call should not burn
+        their retries. Raises InvalidOptionError for a time without a zone.
+        """
+        perform("pauseQueue", "apause", partial(queues.pause, self.name, _until(until), reason))
+
+    @markcoroutinefunction
+    def apause(
+        self, *, until: datetime | float | timedelta | None = None, reason: str = ""
+    ) -> Awaitable[None]:
+        """Async twin of ``pause``."""
+        return adrive(verb_flow("pauseQueue", partial(queues.pause, self.name, _until(until), reason)))
+
+    def resume(self) -> None:
+        """Let workers take runs from the queue again."""
+        perform("resumeQueue", "aresume", partial(queues.resume, self.name))
+
+    @markcoroutinefunction
+    def aresume(self) -> Awaitable[None]:
+        """Async twin of ``resume``."""
+        return adrive(verb_flow("resumeQueue", partial(queues.resume, self.name)))
+
+
+def _interval(given: float | timedelta | None) -> timedelta | None:
+    if given is None:
+        return None
+    span = given if isinstance(given, timedelta) else timedelta(seconds=given)
+    if span <= timedelta(0):
+        raise InvalidOptionError(f"a polling interval must be above zero, not {given}")
+    return span
+
+
+def _until(given: datetime | float | timedelta | None) -> datetime | None:
+    if given is None or not isinstance(given, datetime):
+        return None if given is None else clock.now() + checked_delay(given)
+    if given.tzinfo is None:
+        raise InvalidOptionError(f"{given} has no time zone: give an aware datetime, or a span")
+    return given
+
+
+def _limits_of(name: str) -> Limits:
+    found = queues.get(name)
+    if found is None:
+        raise NonExistentQueueError(name)
+    return found.limits
+
+
+def _is_paused(name: str) -> bool:
+    found = queues.get(name)
+    return found is not None and found.is_paused
+
+
+def _configure(name: str, given: LimitOptions) -> Limits:
+    while True:
+        before = _limits_of(name)
+        after = _limits(given, based_on=before)
+        if queues.change(name, after, expected=before):
+            return after
+
+
+# Queues as such
+
+
+def register_queue(
+    name: str,
+    *,
+    on_conflict: str = "always_update",
+    polling_interval: float | timedelta | None = None,
+    **limits: Unpack[LimitOptions],
+) -> Queue:
+    """Create a queue in the database, or change the one of that name; return it.
+
+    ``on_conflict`` is "always_update" or "never_update". Raises InvalidOptionError.
+    """
+    verb = _registration(name, on_conflict, polling_interval, limits)
+    perform("registerQueue", "aregister_queue", verb)
+    return Queue.named(name)
+
+
+async def aregister_queue(
+    name: str,
+    *,
+    on_conflict: str = "always_update",
+    polling_interval: float | timedelta | None = None,
+    **limits: Unpack[LimitOptions],
+) -> Queue:
+    """Async twin of ``register_queue``."""
+    await adrive(verb_flow("registerQueue", _registration(name, on_conflict, polling_interval, limits)))
+    return Queue.named(name)
+
+
+def _registration(
+    name: str, on_conflict: str, interval: float | timedelta | None, limits: LimitOptions
+) -> Callable[[], None]:
+    if on_conflict not in ("always_update", "never_update"):
+        raise InvalidOptionError(f"on_conflict is 'always_update' or 'never_update', not {on_conflict!r}")
+    return partial(
+        queues.register,
+        checked_queue_name(name),
+        _limits(limits),
+        update=on_conflict == "always_update",
+        polling_interval=_interval(interval),
+    )
+
+
+def retrieve_queue(name: str) -> Queue | None:
+    """Return a queue of the database, None if there is none of that name."""
+    exists = perform("retrieveQueue", "aretrieve_queue", partial(_exists, name))
+    return Queue.named(name) if exists else None
+
+
+async def aretrieve_queue(name: str) -> Queue | None:
+    """Async twin of ``retrieve_queue``."""
+    exists = await adrive(verb_flow("retrieveQueue", partial(_exists, name)))
+    return Queue.named(name) if exists else None
+
+
+def _exists(name: str) -> bool:
+    return queues.get(checked_queue_name(name)) is not None
+
+
+def list_queues() -> list[Queue]:
+    """Return all queues by name; the default one, which always exists, is among them."""
+    return [Queue.named(name) for name in perform("listQueues", "alist_queues", _names)]
+
+
+async def alist_queues() -> list[Queue]:
+    """Async twin of ``list_queues``."""
+    return [Queue.named(name) for name in await adrive(verb_flow("listQueues", _names))]
+
+
+def _names() -> list[str]:
+    return sorted(state.name for state in queues.all_queues())
+
+
+def delete_queue(name: str) -> None:
+    """Delete a queue with its limits; its runs stay, and wait for a queue of that name."""
+    perform("deleteQueue", "adelete_queue", partial(queues.delete, checked_queue_name(name)))
+
+
+@markcoroutinefunction
+def adelete_queue(name: str) -> Awaitable[None]:
+    """Async twin of ``delete_queue``."""
+    return adrive(verb_flow("deleteQueue", partial(queues.delete, checked_queue_name(name))))
+
+
+# Delayed runs
+
+
+def set_workflow_delay(
+    workflow_id: str,
+    *,
+    delay_seconds: float | timedelta | None = None,
+    delay_until: datetime | None = None,
+) -> None:
+    """Set anew when a delayed run may start: in so many seconds (or a timedelta), or at a time.
+
+    Raises InvalidOptionError unless exactly one is given, NonExistentWorkflowError, InvalidTransitionError
+    for a run that is not delayed.
+    """
+    verb = _new_delay(workflow_id, delay_seconds, delay_until)
+    perform("setWorkflowDelay", "aset_workflow_delay", verb)
+
+
+@markcoroutinefunction
+def aset_workflow_delay(
+    workflow_id: str,
+    *,
+    delay_seconds: float | timedelta | None = None,
+    delay_until: datetime | None = None,
+) -> Awaitable[None]:
+    """Async twin of ``set_workflow_delay``."""
+    verb = _new_delay(workflow_id, delay_seconds, delay_until)
+    return adrive(verb_flow("setWorkflowDelay", verb))
+
+
+def _new_delay(
+    workflow_id: str, seconds: float | timedelta | None, until: datetime | None
+) -> Callable[[], None]:
+    if (seconds is None) == (until is None):
+        raise InvalidOptionError("exactly one of delay_seconds and delay_until is to be given")
+    due = _until(until if seconds is None else seconds)
+    return partial(delays.set_delay, checked_id(workflow_id), due or clock.now())
