@@ -38,7 +38,7 @@ class ConfiguredInstance:
 
     def __init__(self, config_name: str) -> None:
         self.config_name = config_name
-        registry.add_instance(type(self).__qualname__, config_name, self)
+        registry.add_instance(registry.class_name(type(self)), config_name, self)
 
 
 class Decorated(Generic[P, R]):
@@ -111,12 +111,23 @@ class Workflow(Decorated[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the workflow durably in this thread and return its result."""
-        return cast(R, self.run_on(None, args, kwargs))
+        return cast(R, self.run_on(*self._reached(args), kwargs))
 
     @markcoroutinefunction
     def acall(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await the workflow from async code, whatever colour its function has."""
-        return self.arun_on(None, args, kwargs)
+        return self.arun_on(*self._reached(args), kwargs)
+
+    def _reached(self, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Return the class that the call came through, where ``@classmethod`` stands above ``@workflow``.
+
+        Since Python 3.13 that decorator binds what is below it as it binds a function.
+        """
+        if args and isinstance(args[0], type):
+            found = inspect.getattr_static(args[0], self.func.__name__, None)
+            if isinstance(found, classmethod) and found.__func__ is self:
+                return args[0], args[1:]
+        return None, args
 
     @markcoroutinefunction
     def arun_on(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -172,11 +183,11 @@ class Workflow(Decorated[P, R]):
                 )
             return Target(definition=self.definition), self.func
         if self.binding == "class" or isinstance(owner, type):
-            found = Target(definition=self.definition, class_name=owner.__qualname__)
+            found = Target(definition=self.definition, class_name=registry.class_name(owner))
         else:
             found = Target(
                 definition=self.definition,
-                class_name=type(owner).__qualname__,
+                class_name=registry.class_name(type(owner)),
                 config_name=_config_name(self.name, owner),
             )
         return found, self.func.__get__(owner)

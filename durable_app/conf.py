@@ -67,9 +67,10 @@ class Options:
                 raise ImproperlyConfigured(
                     f"DURABLE[{name!r}] must be a {kinds[0].__name__}, not {type(value).__name__}."
                 )
-        options = cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        options = cls(**values)
         options._check_ranges()
         return options
 
@@ -79,7 +80,7 @@ class Options:
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be longer than zero.")
         if (self.RETENTION or timedelta(0)) < timedelta(0):
             raise ImproperlyConfigured("DURABLE['RETENTION'] must not be below zero.")
-        if len(self.APP_VERSION) > 255 or self.APP_VERSION != self.APP_VERSION.strip():
+        if len(self.APP_VERSION) > 255 or self.APP_VERSION.strip() != self.APP_VERSION:
             raise ImproperlyConfigured("DURABLE['APP_VERSION'] has at most 255 characters, none around it.")
         for name in ("THREADS", "ASYNC_CONCURRENCY", "MAX_PAYLOAD"):
             if getattr(self, name) < 1:

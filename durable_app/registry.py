@@ -35,19 +35,18 @@ class Definition:
     @property
     def location(self) -> str:
         """File and line of the function, for people."""
-        code = getattr(inspect.unwrap(self.func), "__code__", None)
-        return f"{code.co_filename}:{code.co_firstlineno}" if code else self.func.__module__
+        return _location(self.func)
 
     def bind(self, class_name: str | None, config_name: str | None) -> Callable[..., Any]:
         """Return the function, bound to the class or instance that the run was started on.
 
         Raises WorkflowFunctionNotFoundError when this process has no such class or instance.
         """
-        if self.binding in ("function", "static"):
+        if class_name is None:
             return self.func
-        if self.binding == "class":
+        if config_name is None:
             return self.func.__get__(self._class_named(class_name))  # type: ignore[no-any-return]
-        instance = registry.instances.get((class_name or "", config_name or ""))
+        instance = registry.instances.get((class_name, config_name))
         if instance is None:
             raise WorkflowFunctionNotFoundError(
                 f"No instance {config_name!r} of class {class_name!r} exists in this process, "
@@ -55,8 +54,10 @@ class Definition:
             )
         return self.func.__get__(instance)  # type: ignore[no-any-return]
 
-    def _class_named(self, class_name: str | None) -> type:
-        """Find the class by walking the function's own module: its owner or a subclass of it."""
+    def _class_named(self, class_name: str) -> type:
+        """Find a registered class, or one in the function's own module: its owner or a subclass of it."""
+        if class_name in registry.classes:
+            return registry.classes[class_name]
         owner: Any = sys.modules.get(self.func.__module__)
         for part in self.func.__qualname__.split(".")[:-1]:
             owner = getattr(owner, part, None)
@@ -66,6 +67,11 @@ class Definition:
         raise WorkflowFunctionNotFoundError(
             f"No class {class_name!r} exists in this process, which the workflow {self.name!r} needs."
         )
+
+
+def _location(func: Callable[..., Any]) -> str:
+    code = getattr(inspect.unwrap(func), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else func.__module__
 
 
 def _family(cls: type) -> Iterator[type]:
@@ -89,6 +95,35 @@ class DeclaredQueue:
         return replace(self, location=other.location) == other
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleDefinition:
+    """Which workflow a schedule starts, when, and how; the context is encoded."""
+
+    name: str
+    workflow_name: str
+    class_name: str | None = None
+    cron: str
+    timezone: str | None = None
+    context: str | None = None
+    queue_name: str | None = None
+    catch_up: str = "none"
+    catch_up_limit: int | None = None
+    overlap: str = "allow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredSchedule:
+    """A schedule as the code declares it, and the function it starts."""
+
+    definition: ScheduleDefinition
+    func: Callable[..., Any]
+
+    @property
+    def location(self) -> str:
+        """File and line of the function, for people."""
+        return _location(self.func)
+
+
 @dataclass
 class Registry:
     """All that the project's code has declared."""
@@ -96,7 +131,10 @@ class Registry:
     workflows: dict[str, Definition] = field(default_factory=dict)
     steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
     instances: dict[tuple[str, str], Any] = field(default_factory=dict)
+    classes: dict[str, type] = field(default_factory=dict)
+    """Classes under a chosen name, and those that are made in functions, where no look finds them."""
     queues: dict[str, DeclaredQueue] = field(default_factory=dict)
+    schedules: dict[str, DeclaredSchedule] = field(default_factory=dict)
     loaded: tuple[Definition, ...] = ()
     """The workflows that were registered when Django had loaded the project: the same in each process."""
 
@@ -130,6 +168,18 @@ class Registry:
             )
         self.instances[key] = instance
 
+    def add_class(self, name: str, cls: type) -> None:
+        """Register a class whose methods are workflows under a name of its own.
+
+        Raises ConflictingRegistrationError if another class has the name.
+        """
+        if self.classes.setdefault(name, cls) is not cls:
+            raise ConflictingRegistrationError(f"There is a class registered as {name!r} already.")
+
+    def class_name(self, cls: type) -> str:
+        """Return the name under which the runs of a class's methods are stored."""
+        return next((name for name, found in self.classes.items() if found is cls), cls.__qualname__)
+
     def add_queue(self, name: str, declared: DeclaredQueue) -> None:
         """Register a queue.
 
@@ -142,6 +192,23 @@ class Registry:
                 f"than at {declared.location}."
             )
         self.queues[name] = declared
+
+    def add_schedule(self, declared: DeclaredSchedule) -> None:
+        """Register a schedule; a function made anew (a reload) replaces its former self.
+
+        Raises ConflictingRegistrationError if another function, or another schedule of this one, has the
+        name.
+        """
+        name = declared.definition.name
+        found = self.schedules.get(name)
+        if found is not None:
+            here, there = declared.location.rpartition(":")[0], found.location.rpartition(":")[0]
+            if here != there or found.func is declared.func:
+                raise ConflictingRegistrationError(
+                    f"Two schedules are named {name!r}, at {found.location} and {declared.location}. "
+                    f"Give one of them another name: @scheduled(..., name=...)."
+                )
+        self.schedules[name] = declared
 
     def workflow(self, name: str) -> Definition:
         """Return the workflow registered under a name, or raise WorkflowFunctionNotFoundError."""
@@ -162,7 +229,9 @@ class Registry:
         self.workflows.clear()
         self.steps.clear()
         self.instances.clear()
+        self.classes.clear()
         self.queues.clear()
+        self.schedules.clear()
 
 
 def _check_conflict(found: Definition | None, new: Definition) -> None:

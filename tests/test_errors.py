@@ -19,6 +19,8 @@ SAMPLES: dict[str, BaseException] = {
     "NonExistentWorkflowError": errors.NonExistentWorkflowError("order-1", "`send` destination"),
     "ConflictingWorkflowError": errors.ConflictingWorkflowError("order-1", "class name", "A", "B"),
     "WorkflowIDInUseError": errors.WorkflowIDInUseError("order-1", "PENDING", "checkout"),
+    "QueueDeduplicatedError": errors.QueueDeduplicatedError("order-1", "mail", "ann"),
+    "NonExistentQueueError": errors.NonExistentQueueError("mail"),
     "InvalidTransitionError": errors.InvalidTransitionError("order-1", "PENDING", "be rewound"),
     "MaxStepRetriesExceeded": errors.MaxStepRetriesExceeded("pay", [ValueError("one"), KeyError("two")]),
     "StepTimeoutError": errors.StepTimeoutError("pay", 0.5),
@@ -41,7 +43,9 @@ SAMPLES: dict[str, BaseException] = {
 CLASSES = {
     name: found
     for name, found in vars(errors).items()
-    if inspect.isclass(found) and issubclass(found, BaseException) and found.__module__ == errors.__name__
+    if inspect.isclass(found)
+    and issubclass(found, BaseException)
+    and found.__module__.startswith(errors.__name__)
 }
 
 

@@ -15,6 +15,8 @@ class Process:
     """The embedded worker, between ``launch()`` and ``destroy()``."""
     listens_to: tuple[str, ...] = ()
     """The queues that the worker serves; none: all."""
+    ends_with_interpreter: bool = False
+    """Whether the worker will be stopped when the interpreter ends."""
     leases: set[str] = field(default_factory=set)
     """Ids under which this process has executed runs."""
 

@@ -66,9 +66,7 @@ def check() -> None:
 
 def _format(given: Serializer | str) -> Format:
     if isinstance(given, str):
-        if given in _BUILT_IN:
-            return _BUILT_IN[given]
-        given = _imported(given)
+        return _BUILT_IN[given] if given in _BUILT_IN else _format(_imported(given))
     name = getattr(given, "name", None)
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LENGTH or name in _BUILT_IN:
         raise ImproperlyConfigured(
@@ -81,7 +79,7 @@ def _format(given: Serializer | str) -> Format:
 def _imported(path: str) -> Any:
     try:
         return import_string(path)()
-    except (ImportError, TypeError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         known = ", ".join(map(repr, _BUILT_IN))
         raise ImproperlyConfigured(
             f"{path!r} is no serializer: name {known}, or the dotted path of a class without arguments. "

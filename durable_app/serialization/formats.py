@@ -75,7 +75,7 @@ class Custom(Format):
     def write(self, value: Any, what: str, place: Place) -> str:
         """Return what the serializer makes of a value."""
         try:
-            text = self.serializer.serialize(value)
+            text: object = self.serializer.serialize(value)
         except Exception as error:
             raise SerializationError(f"{what} cannot be stored by {self.name!r}: {error}") from error
         if not isinstance(text, str) or not _is_storable(text):

@@ -21,7 +21,7 @@ from django.db import Error
 
 from durable_app import conf
 from durable_app.errors import PayloadTooLargeError, SerializationError
-from durable_app.serialization.tags import DECODERS, ENCODERS, FAMILIES, Encoder
+from durable_app.serialization.tags import DECODERS, ENCODERS, FAMILIES, Decoder, Encoder
 
 logger = logging.getLogger("durable_app")
 
@@ -186,7 +186,7 @@ def _unknown(tag: str) -> SerializationError:
     )
 
 
-DECODERS |= {
+_BUILT_IN: dict[str, Decoder] = {
     "tuple": lambda v: tuple(rich(item) for item in v),
     "set": lambda v: {rich(item) for item in v},
     "frozenset": lambda v: frozenset(rich(item) for item in v),
@@ -199,3 +199,5 @@ DECODERS |= {
     "bytes": b64decode,
     "surrogates": lambda v: "".join(map(chr, v)),
 }
+
+DECODERS |= _BUILT_IN

@@ -49,6 +49,15 @@ def cancel(workflow_ids: Iterable[str]) -> list[str]:
 
 
 @database.retried
+def cancel_soon(workflow_ids: list[str]) -> None:
+    """Cancel runs in the caller's transaction; those whose row is locked, as soon as it is free."""
+    with database.transact():
+        _, left = _cancel_unlocked(workflow_ids)
+        if left:
+            _request(left)
+
+
+@database.retried
 def _cancel_unlocked(workflow_ids: list[str]) -> tuple[list[str], list[str]]:
     """Cancel what is not locked; return the ids cancelled, and those that are locked."""
     with database.transact():

@@ -1,0 +1,125 @@
+"""Every error of this package.
+
+DurableError                                      (Exception) anything a caller may handle
+├── InvalidWorkflowIDError                        (ValueError) an empty or over-long id
+├── InvalidOptionError                            (ValueError) an option outside its range
+├── SerializationError                            (TypeError) a value that cannot be stored
+│   └── PayloadTooLargeError                      a value above the size limit
+├── InvalidArgumentsError                         (ValueError) arguments that a run's workflow refuses
+├── ConflictingRegistrationError                  two functions under one name
+├── WorkflowFunctionNotFoundError                 no such decorated function
+├── NotInWorkflowError                            a verb of workflows used elsewhere
+├── NotAllowedInStepError                         a verb of workflows used inside a step
+├── SynchronousCallError                          (RuntimeError) a blocking call on an event loop
+├── OpenTransactionError                          waiting inside an open transaction
+├── TransactionLeftOpenError                      a function did not end its transaction
+├── DatabaseNotReadyError                         tables missing, or a database without support
+├── NonExistentWorkflowError                      no run has this id
+├── ConflictingWorkflowError                      the id belongs to another function
+├── WorkflowIDInUseError                          the id exists and reuse was refused
+├── QueueDeduplicatedError                        another active run has the deduplication id
+├── NonExistentQueueError                         no queue has this name
+├── InvalidTransitionError                        the run's state does not allow the verb
+├── NotAuthorizedError                            the user's roles do not allow the run
+├── MaxStepRetriesExceeded                        a step failed on its last try
+├── StepTimeoutError                              a step took longer than its timeout
+├── ResultTimeoutError                            (TimeoutError) a result did not come in time
+├── QueryTimeoutError                             (TimeoutError) a listing or statistic took too long
+├── UnexpectedStepError                           the code differs from the recorded steps
+├── StepNondeterminismError                       one position was recorded twice
+├── PatchNondeterminismError                      operations began beside an unanswered patch
+├── NonExistentVersionError                       no worker has registered this version
+├── AwaitedWorkflowCancelledError                 the awaited run was cancelled
+├── AwaitedWorkflowMaxRecoveryAttemptsExceeded    the awaited run was dead-lettered
+├── WorkflowError                                 a recorded error of an unknown class
+└── PortableWorkflowError                         an error of a portable run
+
+ControlFlow                                       (BaseException) ends a run from outside;
+├── WorkflowCancelled                             ``except Exception`` does not catch it
+├── OwnershipLost
+└── Suspended
+"""
+
+from durable_app.errors.base import (
+    ControlFlow,
+    DurableError,
+    OwnershipLost,
+    Suspended,
+    WorkflowCancelled,
+)
+from durable_app.errors.runs import (
+    AwaitedWorkflowCancelledError,
+    AwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    ConflictingWorkflowError,
+    InvalidTransitionError,
+    MaxStepRetriesExceeded,
+    NonExistentQueueError,
+    NonExistentVersionError,
+    NonExistentWorkflowError,
+    NotAuthorizedError,
+    PatchNondeterminismError,
+    PortableWorkflowError,
+    QueryTimeoutError,
+    QueueDeduplicatedError,
+    ResultTimeoutError,
+    StepNondeterminismError,
+    StepTimeoutError,
+    UnexpectedStepError,
+    WorkflowError,
+    WorkflowIDInUseError,
+)
+from durable_app.errors.usage import (
+    ConflictingRegistrationError,
+    DatabaseNotReadyError,
+    InvalidArgumentsError,
+    InvalidOptionError,
+    InvalidWorkflowIDError,
+    NotAllowedInStepError,
+    NotInWorkflowError,
+    OpenTransactionError,
+    PayloadTooLargeError,
+    SerializationError,
+    SynchronousCallError,
+    TransactionLeftOpenError,
+    WorkflowFunctionNotFoundError,
+)
+
+__all__ = [
+    "AwaitedWorkflowCancelledError",
+    "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
+    "ConflictingRegistrationError",
+    "ConflictingWorkflowError",
+    "ControlFlow",
+    "DatabaseNotReadyError",
+    "DurableError",
+    "InvalidArgumentsError",
+    "InvalidOptionError",
+    "InvalidTransitionError",
+    "InvalidWorkflowIDError",
+    "MaxStepRetriesExceeded",
+    "NonExistentQueueError",
+    "NonExistentVersionError",
+    "NonExistentWorkflowError",
+    "NotAllowedInStepError",
+    "NotAuthorizedError",
+    "NotInWorkflowError",
+    "OpenTransactionError",
+    "OwnershipLost",
+    "PatchNondeterminismError",
+    "PayloadTooLargeError",
+    "PortableWorkflowError",
+    "QueryTimeoutError",
+    "QueueDeduplicatedError",
+    "ResultTimeoutError",
+    "SerializationError",
+    "StepNondeterminismError",
+    "StepTimeoutError",
+    "Suspended",
+    "SynchronousCallError",
+    "TransactionLeftOpenError",
+    "UnexpectedStepError",
+    "WorkflowCancelled",
+    "WorkflowError",
+    "WorkflowFunctionNotFoundError",
+    "WorkflowIDInUseError",
+]
