@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
+from durable_app.arguments import HintsValidator
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
 from durable_app.engine.flow import Flow, adrive, drive, drive_blocking, on_event_loop
@@ -20,7 +21,7 @@ from durable_app.errors import (
 )
 from durable_app.handles import WorkflowHandle, refuse_in_transaction
 from durable_app.incarnation import callers_lease, known_lease
-from durable_app.registry import Binding, Definition, registry
+from durable_app.registry import Binding, Definition, Validator, registry
 from durable_app.store import database
 
 P = ParamSpec("P")
@@ -84,9 +85,19 @@ def _checked_name(name: str) -> str:
 class Workflow(Decorated[P, R]):
     """A workflow function; made by ``@workflow``."""
 
-    def __init__(self, func: Any, *, name: str | None, max_recovery_attempts: int | None) -> None:
+    def __init__(
+        self,
+        func: Any,
+        *,
+        name: str | None,
+        max_recovery_attempts: int | None,
+        serialization_type: str | None = None,
+        validate_args: Validator | bool = False,
+    ) -> None:
         super().__init__(func, name)
         self.max_recovery_attempts = max_recovery_attempts
+        self.serialization_type = serialization_type
+        self.validate_args = validate_args
         self._register(self.binding)
 
     def _register(self, binding: Binding) -> None:
@@ -97,8 +108,17 @@ class Workflow(Decorated[P, R]):
             is_async=self.is_async,
             binding=binding,
             max_recovery_attempts=self.max_recovery_attempts,
+            serialization=self.serialization_type,
+            validate_args=self._validator(),
         )
         registry.add_workflow(self.definition)
+
+    def _validator(self) -> Validator | None:
+        if callable(self.validate_args):
+            return self.validate_args
+        if not self.validate_args:
+            return None
+        return HintsValidator(self.func, skip_first=self.binding in ("class", "instance"))
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self.binding == "function":

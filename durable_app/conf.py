@@ -48,6 +48,15 @@ class Options:
     """How long a listing or a statistic may take."""
     APP_VERSION: str = ""
     """The version that runs are started by and pinned to; empty: no pinning; "auto": a hash of sources."""
+    SCHEDULE_GRACE: timedelta = timedelta(minutes=2)
+    """How late a tick may be started; later it counts as missed, and its schedule says what follows."""
+    CRON_BUDGET: timedelta = timedelta(seconds=50)
+    """How long one run of ``durable_app.cron.tick`` takes up work."""
+    CRON_LOCK: str = ""
+    """Path of the file that lets it run once at a time on a host; empty: in the folder for such files."""
+    POLICY: str = ""
+    """Dotted path of a ``durable_app.control.actors.Policy``: who may do and see what; empty: Django's
+    permissions."""
     DEV_WORKER: bool = False
     """Whether ``runserver`` carries an embedded worker."""
 

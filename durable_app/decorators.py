@@ -15,7 +15,7 @@ from durable_app.engine.flow import Flow, adrive, drive
 from durable_app.engine.steps import StepPlan, run_step
 from durable_app.engine.transactions import TransactionPlan, run_transaction
 from durable_app.errors import InvalidOptionError
-from durable_app.registry import registry
+from durable_app.registry import Validator, registry
 from durable_app.retry import ONCE, Predicate, Retry
 
 P = ParamSpec("P")
@@ -164,18 +164,39 @@ ISOLATION_LEVELS = frozenset({"SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED
 def workflow(func: Callable[P, R], /) -> Workflow[P, R]: ...
 @overload
 def workflow(
-    *, name: str | None = ..., max_recovery_attempts: int | None = ...
+    *,
+    name: str | None = ...,
+    max_recovery_attempts: int | None = ...,
+    serialization_type: str | None = ...,
+    validate_args: Validator | bool = ...,
 ) -> Callable[[Callable[P, R]], Workflow[P, R]]: ...
-def workflow(func: Any = None, /, *, name: str | None = None, max_recovery_attempts: int | None = 100) -> Any:
+def workflow(
+    func: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    max_recovery_attempts: int | None = 100,
+    serialization_type: str | None = None,
+    validate_args: Validator | bool = False,
+) -> Any:
     """Decorator: make a function a durable workflow.
 
     ``name`` is what is recorded (default: the qualified name); after more than
     ``max_recovery_attempts`` + 1 crashes of its workers a run is dead-lettered (None: never).
-    Raises ConflictingRegistrationError if another module uses the name.
+    ``serialization_type`` "portable" stores its runs as other languages and SQL write them.
+    ``validate_args`` checks arguments before the body begins: True by the type hints (with pydantic), or a
+    function of ``(args, kwargs)`` that returns both. Raises ConflictingRegistrationError if another module
+    uses the name, InvalidOptionError.
     """
 
     def decorate(found: Any) -> Any:
-        return Workflow(found, name=name, max_recovery_attempts=max_recovery_attempts)
+        return Workflow(
+            found,
+            name=name,
+            max_recovery_attempts=max_recovery_attempts,
+            serialization_type=serialization_type,
+            validate_args=validate_args,
+        )
 
     return decorate if func is None else decorate(func)
 

@@ -91,9 +91,9 @@ def shown(row: Any, *, load_input: bool = True, load_output: bool = True) -> Wor
     """Return what is shown of a row; payloads that cannot be read are shown as their text."""
     error = row.error if load_output else None
     return WorkflowStatus(
-        input=serialization.decode_or_text(row.inputs) if load_input else None,
-        output=serialization.decode_or_text(row.output) if load_output else None,
-        error=serialization.decode_error(error) if error else None,
+        input=serialization.shown_inputs(row.inputs, row.serialization) if load_input else None,
+        output=serialization.shown(row.output, row.serialization) if load_output else None,
+        error=serialization.read_error(error, row.serialization) if error else None,
         worker=row.worker_id,
         **{name: getattr(row, name) for name in _SAME},
     )
@@ -104,7 +104,7 @@ def shown_step(row: Any, *, load_output: bool = True) -> StepInfo:
     return StepInfo(
         step_id=f"{row.position}.{row.branch}" if row.branch else row.position,
         name=row.name,
-        output=serialization.decode_or_text(row.output) if load_output else None,
+        output=serialization.shown(row.output, row.serialization) if load_output else None,
         error=serialization.decode_error(row.error) if row.error and load_output else None,
         child_workflow_id=row.child_workflow_id,
         started_at=row.started_at,

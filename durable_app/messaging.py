@@ -42,14 +42,16 @@ def send(
     *,
     idempotency_key: str | None = None,
     send_to_forks: bool = False,
+    serialization_type: str | None = None,
 ) -> None:
     """Send a message to a run, once from a workflow, and once for each ``idempotency_key``.
 
-    ``send_to_forks`` also delivers to every fork that the run has now, and to their forks. Joins the
-    caller's transaction. Raises NonExistentWorkflowError for an unknown destination.
+    ``send_to_forks`` also delivers to every fork that the run has now, and to their forks;
+    ``serialization_type`` is "portable", or None for the project's. Joins the caller's transaction. Raises
+    NonExistentWorkflowError for an unknown destination.
     """
     one = SendMessage(destination_id, message, topic, idempotency_key)
-    _blocking("send", _send_flow([one], messaging.SEND, send_to_forks))
+    _blocking("send", _send_flow([one], messaging.SEND, send_to_forks, serialization_type))
 
 
 @markcoroutinefunction
@@ -60,43 +62,52 @@ def asend(
     *,
     idempotency_key: str | None = None,
     send_to_forks: bool = False,
+    serialization_type: str | None = None,
 ) -> Awaitable[None]:
     """Async twin of ``send``."""
     one = SendMessage(destination_id, message, topic, idempotency_key)
-    return adrive(_send_flow([one], messaging.SEND, send_to_forks))
+    return adrive(_send_flow([one], messaging.SEND, send_to_forks, serialization_type))
 
 
-def send_bulk(messages: Sequence[SendMessage], *, send_to_forks: bool = False) -> None:
+def send_bulk(
+    messages: Sequence[SendMessage], *, send_to_forks: bool = False, serialization_type: str | None = None
+) -> None:
     """Send several messages in one transaction, all or none; in a workflow one step.
 
     Raises InvalidOptionError if two of them have one destination and one ``idempotency_key``;
     NonExistentWorkflowError for an unknown destination.
     """
-    _blocking("send_bulk", _send_flow(messages, messaging.SEND_BULK, send_to_forks))
+    _blocking("send_bulk", _send_flow(messages, messaging.SEND_BULK, send_to_forks, serialization_type))
 
 
 @markcoroutinefunction
-def asend_bulk(messages: Sequence[SendMessage], *, send_to_forks: bool = False) -> Awaitable[None]:
+def asend_bulk(
+    messages: Sequence[SendMessage], *, send_to_forks: bool = False, serialization_type: str | None = None
+) -> Awaitable[None]:
     """Async twin of ``send_bulk``."""
-    return adrive(_send_flow(messages, messaging.SEND_BULK, send_to_forks))
+    return adrive(_send_flow(messages, messaging.SEND_BULK, send_to_forks, serialization_type))
 
 
-def _send_flow(given: Sequence[SendMessage], name: str, to_forks: bool) -> Flow[None]:
+def _send_flow(given: Sequence[SendMessage], name: str, to_forks: bool, wanted: str | None) -> Flow[None]:
     _, position = place()
-    parcels = [_parcel(one) for one in given]
+    form = serialization.wanted(wanted)
+    parcels = [_parcel(one, form) for one in given]
     keyed = [(one.destination, one.idempotency_key) for one in parcels if one.idempotency_key is not None]
     if len(set(keyed)) != len(keyed):
         raise InvalidOptionError("two messages of one batch have the same destination and idempotency key")
     return messaging.send(current.get(), position, parcels, name=name, to_forks=to_forks)
 
 
-def _parcel(given: SendMessage) -> Parcel:
+def _parcel(given: SendMessage, form: serialization.Format) -> Parcel:
     key = given.idempotency_key
+    destination = checked_id(given.destination_id)
+    topic = checked_key(given.topic or "", "a topic")
     return Parcel(
-        destination=checked_id(given.destination_id),
-        topic=checked_key(given.topic or "", "a topic"),
-        text=serialization.encode(given.message, "the message"),
+        destination=destination,
+        topic=topic,
+        text=form.write(given.message, "the message", serialization.places.message(destination, topic)),
         idempotency_key=None if key is None else checked_key(key, "an idempotency key"),
+        serialization=form.name,
     )
 
 
@@ -121,21 +132,25 @@ def _recv_flow(verb: str, topic: str | None, timeout: float | timedelta) -> Flow
     return messaging.recv(scope, at, timer, checked_key(topic or "", "a topic"), seconds)
 
 
-def set_event(key: str, value: Any) -> None:
-    """Publish a value of the running workflow under a key."""
-    _blocking("set_event", _set_event_flow("set_event", key, value))
+def set_event(key: str, value: Any, *, serialization_type: str | None = None) -> None:
+    """Publish a value of the running workflow under a key.
+
+    ``serialization_type`` is "portable", or None for the run's own: portable in a portable run, else the
+    project's.
+    """
+    _blocking("set_event", _set_event_flow("set_event", key, value, serialization_type))
 
 
 @markcoroutinefunction
-def aset_event(key: str, value: Any) -> Awaitable[None]:
+def aset_event(key: str, value: Any, *, serialization_type: str | None = None) -> Awaitable[None]:
     """Async twin of ``set_event``."""
-    return adrive(_set_event_flow("aset_event", key, value))
+    return adrive(_set_event_flow("aset_event", key, value, serialization_type))
 
 
-def _set_event_flow(verb: str, key: str, value: Any) -> Flow[None]:
+def _set_event_flow(verb: str, key: str, value: Any, wanted: str | None) -> Flow[None]:
     scope = require_workflow(verb)
     position = None if scope.step is not None else scope.cursor.next()
-    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value)
+    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value, wanted)
 
 
 def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Any:

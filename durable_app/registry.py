@@ -18,6 +18,9 @@ logger = logging.getLogger("durable_app")
 
 Binding = Literal["function", "static", "class", "instance"]
 
+Validator = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+"""Takes a run's arguments and returns them as the function is to get them, or raises."""
+
 TEMPORARY = "<temp>."
 """Prefix of the workflow that carries a step which was started by itself."""
 
@@ -31,6 +34,9 @@ class Definition:
     is_async: bool
     binding: Binding = "function"
     max_recovery_attempts: int | None = 100
+    serialization: str | None = None
+    """The format of its runs: "portable", or None for the project's."""
+    validate_args: Validator | None = None
 
     @property
     def location(self) -> str:

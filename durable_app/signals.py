@@ -26,6 +26,12 @@ workflow_recovered = Signal()
 step_retried = Signal()
 """``workflow_id``, ``step_name``, ``attempt``, ``error``, ``pause``: a try failed."""
 
+tick_started = Signal()
+"""``schedule_name``, ``workflow_id``, ``scheduled_at``: a schedule has started a run."""
+
+tick_skipped = Signal()
+"""``schedule_name``, ``workflow_id``, ``scheduled_at``: an earlier run was still active."""
+
 worker_started = Signal()
 """``worker``, ``name``: a worker registered."""
 

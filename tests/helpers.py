@@ -8,9 +8,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from django.db import connections
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from durable_app import get_workflow_status, list_workflow_steps
 from durable_app.incarnation import forget_callers
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import Status, Workflow
 
 T = TypeVar("T")
@@ -83,6 +86,10 @@ def wait_for_status(workflow_id: str, *wanted: str, timeout: float = 45.0) -> st
 def execute_again(workflow_id: str) -> None:
     """Let the next worker replay a finished run, as if its process had died just before the outcome."""
     changed = Workflow.objects.filter(workflow_id=workflow_id).update(
-        status=Status.ENQUEUED, output=None, error=None, finished_at=None
+        status=Status.ENQUEUED,
+        queue_name=Coalesce("queue_name", Value(DEFAULT_QUEUE)),
+        output=None,
+        error=None,
+        finished_at=None,
     )
     assert changed == 1

@@ -94,24 +94,24 @@ class DurableAsync:
 
 @contextmanager
 def durable(_url: str) -> Iterator[Durable]:
-    _migrate()
+    migrate()
     with ThreadPoolExecutor(THREADS) as pool:
         yield Durable(pool)
 
 
 @contextmanager
 def durable_worker(_url: str) -> Iterator[DurableWorker]:
-    _migrate()
+    migrate()
     with Worker(threads=THREADS):
         yield DurableWorker()
 
 
 @contextmanager
 def durable_async(_url: str) -> Iterator[DurableAsync]:
-    _migrate()
+    migrate()
     with asyncio.Runner() as runner:
         yield DurableAsync(runner)
 
 
-def _migrate() -> None:
+def migrate() -> None:
     call_command("migrate", verbosity=0)

@@ -71,7 +71,7 @@ def _launch(config: DBOSConfig) -> None:
         serving=Serving(only=frozenset(process.listens_to)),
     )
     process.worker = worker.start()
-    if process.ends_with_interpreter is False:
+    if not process.ends_with_interpreter:
         # Not atexit: that comes after the interpreter has waited for the runs' threads to end.
         threading._register_atexit(_stop_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
         process.ends_with_interpreter = True
@@ -121,9 +121,6 @@ def reset_system_database() -> None:
     blocking(clearing.clear)
 
 
-def require_launched(what: str) -> None:
-    """Raise DBOSException unless this process executes runs."""
-    if process.config is None:
-        raise DBOSException(f"{what} was invoked before DBOS initialized: call DBOS(config=...) first.")
-    if process.worker is None:
-        raise DBOSException(f"{what} was invoked, and the system database accessed before DBOS was launched.")
+def is_configured() -> bool:
+    """Return whether ``DBOS(config=...)`` holds."""
+    return process.config is not None

@@ -90,6 +90,18 @@ def handling(
     return lambda translate: Pair(translate, ours, twin, (WorkflowHandle, WorkflowHandleAsync))
 
 
+def handling_all(
+    ours: Callable[..., list[Handle[Any]]], twin: Callable[..., Awaitable[list[Handle[Any]]]]
+) -> Callable[[Callable[P, Given]], Pair[P, list[WorkflowHandle[Any]], list[WorkflowHandleAsync[Any]]]]:
+    """Decorator: a verb that returns handles."""
+    return lambda translate: Pair(
+        translate,
+        ours,
+        twin,
+        (lambda found: list(map(WorkflowHandle, found)), lambda found: list(map(WorkflowHandleAsync, found))),
+    )
+
+
 def unused(**options: Any) -> None:
     """Warn of options that mean nothing in a Django project, such as shards."""
     for name, value in options.items():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from durable_app.dbos.config import DBOSConfig
+from durable_app.dbos.error import DBOSException
 from durable_app.worker.worker import Worker
 
 
@@ -22,3 +23,11 @@ class Process:
 
 
 process = Process()
+
+
+def require_launched(what: str) -> None:
+    """Raise DBOSException unless this process executes runs."""
+    if process.config is None:
+        raise DBOSException(f"{what} was invoked before DBOS initialized: call DBOS(config=...) first.")
+    if process.worker is None:
+        raise DBOSException(f"{what}: the system database was accessed before DBOS was launched.")

@@ -34,7 +34,7 @@ class WorkflowInputs(TypedDict):
 
 
 @serialization.serializable
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True)
 class WorkflowStatus:
     """A run as it stands."""
 

@@ -14,6 +14,7 @@ from durable_app.engine.flow import Call, Create, Flow
 from durable_app.engine.launch import Parent, Target, new_run, reuse, running_here
 from durable_app.engine.lease import Lease
 from durable_app.errors import ControlFlow, DurableError, OwnershipLost, WorkflowCancelled
+from durable_app.serialization import places
 from durable_app.store import runs
 from durable_app.store.records import NewRun, Position, Started
 
@@ -69,7 +70,7 @@ def call(invocation: Invocation, given: Arguments) -> Flow[Any]:
         if lost.workflow_id != new.workflow_id:
             raise
         return (yield from results.await_outside(new.workflow_id, None, 1.0))
-    return (yield from _value(finished))
+    return (yield from _value(new, finished))
 
 
 def call_child(
@@ -136,11 +137,20 @@ def _executed(
         deadline_at=new.deadline_at,
         park_after=parent.execution.park_after if parent else None,
         identity=parent.execution.identity if parent else Identity(user=new.user),
+        serialization=new.serialization,
+        validate_args=invocation.target.definition.validate_args,
     )
-    return (yield from execute(execution, invocation.func, *given))
+    return (yield from execute(execution, invocation.func, *_as_stored(new, given)))
 
 
-def _value(finished: Finished) -> Flow[Any]:
+def _as_stored(new: NewRun, given: Arguments) -> Arguments:
+    """Return the arguments as a replay will see them: in the portable format a time is text."""
+    if new.serialization != serialization.PORTABLE:
+        return given
+    return serialization.named(new.serialization).read_inputs(new.inputs, ())
+
+
+def _value(new: NewRun, finished: Finished) -> Flow[Any]:
     if finished.error is not None:
         raise finished.error
-    return (yield from decoded(finished.output))
+    return (yield from decoded(finished.output, new.serialization, places.output(new.workflow_id)))

@@ -1,6 +1,7 @@
 """Replay or record: the one place that knows "recorded means do not run" and sees changed code."""
 
 import inspect
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -14,6 +15,7 @@ from durable_app.errors import (
     UnexpectedStepError,
     WorkflowCancelled,
 )
+from durable_app.serialization import Place, places
 from durable_app.store import database, lifecycle
 from durable_app.store.records import Checkpoint, Position, Recorded, Verdict
 
@@ -38,6 +40,8 @@ def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
     if found.name != name:
         raise _unexpected(execution, position, expected=name, recorded=found.name)
     execution.visited.add(position)
+    if found.serialization != serialization.FORMAT:
+        return replace(found, place=places.step(execution.workflow_id, *position))
     return found
 
 
@@ -79,16 +83,16 @@ def outcome(found: Recorded) -> Flow[Any]:
     """Return the recorded output, or raise the recorded error."""
     if found.error is not None:
         raise serialization.decode_error(found.error)
-    return (yield from decoded(found.output))
+    return (yield from decoded(found.output, found.serialization, found.place))
 
 
-def decoded(text: str | None) -> Flow[Any]:
-    """Decode a value; where that may run a query, as a call into the store."""
+def decoded(text: str | None, name: str = serialization.FORMAT, place: Place = ()) -> Flow[Any]:
+    """Decode a value in the format of this name; where that may run a query, as a call into the store."""
     if text is None:
         return None
     if serialization.reads_database(text):
-        return (yield Call(serialization.decode, text))
-    return serialization.decode(text)
+        return (yield Call(serialization.read, text, name, place))
+    return serialization.read(text, name, place)
 
 
 class StepOutcome(TypedDict, total=False):
@@ -96,6 +100,7 @@ class StepOutcome(TypedDict, total=False):
 
     output: str | None
     error: str | None
+    serialization: str
     child_workflow_id: str | None
     started_at: datetime
     finished_at: datetime

@@ -19,6 +19,7 @@ from durable_app.errors import (
     Suspended,
     UnexpectedStepError,
 )
+from durable_app.registry import Validator
 from durable_app.store.records import History, Position
 
 
@@ -46,6 +47,10 @@ class Execution:
     park_after: timedelta | None = None
     """How long a wait keeps its thread; None for a run that belongs to its caller's and never parks."""
     identity: Identity = field(default_factory=Identity)
+    serialization: str = "json"
+    """The format of the run's arguments, and therefore of its outcome."""
+    validate_args: Validator | None = None
+    """What the arguments must pass before the body begins."""
 
     visited: set[tuple[int, str]] = field(default_factory=set)
     """Positions of the history that this execution has come by."""
@@ -95,7 +100,7 @@ class Cursor:
         """Note another task that takes positions here, as in ``asyncio.gather(step(), recv())``."""
         if self._home is None:
             return
-        task = asyncio.current_task()
+        task = _current_task()
         if task is not None and task is not self._home:
             self._others.add(task)
 
@@ -105,7 +110,7 @@ class Cursor:
         if self._home is None:
             return True
         self._others = {task for task in self._others if not task.done()}
-        return not self._others and asyncio.current_task() is self._home
+        return not self._others and _current_task() is self._home
 
     @property
     def is_branch(self) -> bool:
@@ -159,6 +164,14 @@ class Cursor:
         if not self.execution.lease.allows_start:
             self.execution.lose()
             self.check()
+
+
+def _current_task() -> "asyncio.Task[Any] | None":
+    """Return the running task; None on a thread without a loop that works for a coroutine."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 class StepStatus(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
-from durable_app import clock, serialization, signals
-from durable_app.engine.checkpoints import check_all_replayed, decoded, outage, refused
+from durable_app import arguments, clock, serialization, signals
+from durable_app.engine.checkpoints import check_all_replayed, outage, refused
 from durable_app.engine.context import Cursor, Execution, Scope, entered
 from durable_app.engine.flow import Call, Commit, Flow, Pause, UserCode
 from durable_app.errors import (
@@ -18,6 +18,7 @@ from durable_app.errors import (
     UnexpectedStepError,
     WorkflowCancelled,
 )
+from durable_app.serialization import Inputs, places
 from durable_app.store import leftovers, notify, runs, steps, waits
 from durable_app.store.records import Outcome, Verdict
 from durable_app.store.waits import News
@@ -62,14 +63,32 @@ def _called(
 ) -> Flow[Finished]:
     """Call the function; whatever it swallowed, an execution that was ended stays ended."""
     try:
+        args, kwargs = _accepted(execution, func, args, kwargs)
         value = yield UserCode(_in_scope(execution, func), *args, **kwargs)
         _raise_if_ended(execution)
         check_all_replayed(execution)
-        name = execution.name
-        return Finished(output=serialization.encode(value, f"the result of workflow {name!r}"))
+        return Finished(output=_encoded(execution, value))
     except Exception as error:  # noqa: BLE001  (the workflow's own, unless the execution was ended)
         _raise_if_ended(execution)
         return Finished(error=error)
+
+
+def _accepted(
+    execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Inputs:
+    """Return the arguments as the function is to get them, or raise: its body does not begin then."""
+    if execution.serialization == serialization.PORTABLE:
+        args, kwargs = arguments.with_times(func, args, kwargs)
+    if execution.validate_args is not None:
+        args, kwargs = execution.validate_args(args, kwargs)
+    return args, kwargs
+
+
+def _encoded(execution: Execution, value: Any) -> str:
+    """Return the text of the run's value, in the format that its row names."""
+    form = serialization.named(execution.serialization)
+    what = f"the result of workflow {execution.name!r}"
+    return form.write(value, what, places.output(execution.workflow_id))
 
 
 def _raise_if_ended(execution: Execution) -> None:
@@ -115,7 +134,7 @@ def _recorded(execution: Execution, finished: Finished) -> Flow[None]:
         attempt=execution.attempt,
         status="SUCCESS" if error is None else "ERROR",
         output=finished.output,
-        error=None if error is None else serialization.encode_error(error),
+        error=None if error is None else serialization.write_error(error, execution.serialization),
         at=clock.now(),
     )
     pause = 0.002
@@ -162,8 +181,7 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
     """Execute a claimed run for a worker: nothing that it does may harm the worker."""
     try:
         try:
-            found = yield from decoded(inputs)
-            args, kwargs = tuple(found["args"]), found["kwargs"]
+            args, kwargs = yield from _decoded_inputs(execution, inputs)
         except Exception as error:  # noqa: BLE001  (unreadable inputs end the run, not the worker)
             yield from _recorded(execution, Finished(error=error))
             return
@@ -178,6 +196,14 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
         signals.workflow_lost.send(sender=None, workflow_id=execution.workflow_id, name=execution.name)
     finally:
         execution.lease.lets_go(execution)
+
+
+def _decoded_inputs(execution: Execution, text: str) -> Flow[Inputs]:
+    form, place = serialization.named(execution.serialization), places.inputs(execution.workflow_id)
+    if serialization.reads_database(text):
+        found: Inputs = yield Call(form.read_inputs, text, place)
+        return found
+    return form.read_inputs(text, place)
 
 
 def _blocked(execution: Execution, error: UnexpectedStepError) -> Flow[None]:

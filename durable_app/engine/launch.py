@@ -20,6 +20,7 @@ from durable_app.errors import (
 )
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.registry import Definition
+from durable_app.serialization import places
 from durable_app.store.records import NewRun, Reuse
 
 logger = logging.getLogger("durable_app")
@@ -95,13 +96,15 @@ def new_run(
     definition = target.definition
     now = clock.now()
     workflow_id = _take_id(around, child_of)
+    form, place = serialization.wanted(definition.serialization), places.inputs(workflow_id)
     span, deadline_at = _time_limit(around, child_of)
     identity = child_of.scope.execution.identity if child_of else around.identity
     run_after = None if options.delay is None else now + options.delay
     return NewRun(
         workflow_id=workflow_id,
         name=definition.name,
-        inputs=_encoded_inputs(definition.name, args, kwargs),
+        inputs=form.write_inputs((args, kwargs), f"the inputs of workflow {definition.name!r}", place),
+        serialization=form.name,
         status="ENQUEUED" if run_after is None else "DELAYED",
         queue_name=queue or DEFAULT_QUEUE,
         priority=options.priority or 0,
@@ -174,11 +177,6 @@ def _time_limit(around: Ambient, child_of: Parent | None) -> tuple[timedelta | N
     if around.timeout is not None:
         return around.timeout.span, None
     return None, child_of.scope.execution.deadline_at if child_of else None
-
-
-def _encoded_inputs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    inputs = {"args": list(args), "kwargs": kwargs}
-    return serialization.encode(inputs, f"the inputs of workflow {name!r}")
 
 
 def _encoded_attributes(attributes: dict[str, Any] | None) -> str | None:

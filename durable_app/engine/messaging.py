@@ -7,11 +7,12 @@ from typing import Any
 from durable_app import clock, serialization
 from durable_app.engine import timers
 from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
-from durable_app.engine.context import Scope, current
+from durable_app.engine.context import Execution, Scope, current
 from durable_app.engine.flow import Call, Flow
 from durable_app.errors import ControlFlow, DurableError
+from durable_app.serialization import Format, Place, places
 from durable_app.store import messages
-from durable_app.store.records import Parcel, Position
+from durable_app.store.records import Parcel, Payload, Position
 from durable_app.store.waits import News
 
 SEND = "durable.send"
@@ -71,43 +72,60 @@ def _recorded(scope: Scope, step: Any, write: Any) -> Flow[Any]:
 
 def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float) -> Flow[Any]:
     """Receive the oldest message of a topic, None when none came in time."""
-    found = replayed(scope.cursor, at, RECV)
-    if found is not None:
+    recorded = replayed(scope.cursor, at, RECV)
+    if recorded is not None:
         replayed(scope.cursor, timer, timers.SLEEP)
-        return (yield from outcome(found))
+        return (yield from outcome(recorded))
     execution = scope.execution
+    place = places.step(execution.workflow_id, *at)
     if not (execution.history and timer in execution.history):
-        text = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
-        if text is not None or timeout <= 0:
-            return (yield from decoded(text))
+        found = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
+        if found is not None or timeout <= 0:
+            return (yield from _value(found, place))
     until = yield from timers.deadline(scope, timer, timeout)
     news = News("message", execution.workflow_id, topic)
     look = partial(_message_or_none, execution.run, topic)
     while True:
         yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
         is_over = clock.now() >= until
-        text = yield from _consume(scope, at, topic, last_chance=is_over)
-        if text is not None or is_over:
-            return (yield from decoded(text))
+        found = yield from _consume(scope, at, topic, last_chance=is_over)
+        if found is not None or is_over:
+            return (yield from _value(found, place))
 
 
 def _message_or_none(run: int, topic: str) -> bool | None:
     return messages.has_message(run, topic) or None
 
 
-def _consume(scope: Scope, at: Position, topic: str, *, last_chance: bool) -> Flow[str | None]:
+def _value(found: Payload | None, place: Place) -> Flow[Any]:
+    """Decode what was found; None where nothing was."""
+    if found is None:
+        return None
+    return (yield from decoded(found.text, found.serialization, place))
+
+
+def _consume(scope: Scope, at: Position, topic: str, *, last_chance: bool) -> Flow[Payload | None]:
     execution = scope.execution
     scope.cursor.check()
     step = checkpoint(execution, at, RECV, output="null")
     consume = partial(messages.consume, step, execution.workflow_id, topic, last_chance=last_chance)
-    text: str | None = yield from _recorded(scope, step, consume)
-    return text
+    found: Payload | None = yield from _recorded(scope, step, consume)
+    return found
 
 
-def set_event(scope: Scope, position: Position | None, key: str, value: Any) -> Flow[None]:
+def published_format(execution: Execution, wanted: str | None) -> Format:
+    """Return the format of what a run publishes: as asked, else its own if it is a portable run."""
+    portable = execution.serialization == serialization.PORTABLE
+    return serialization.wanted("portable" if wanted is None and portable else wanted)
+
+
+def set_event(
+    scope: Scope, position: Position | None, key: str, value: Any, serialization_type: str | None = None
+) -> Flow[None]:
     """Publish a value under a key; a step of its own unless it is called inside one."""
     execution = scope.execution
-    text = serialization.encode(value, f"the event {key!r}")
+    form = published_format(execution, serialization_type)
+    text = form.write(value, f"the event {key!r}", places.event(execution.workflow_id, key))
     step = None
     if position is not None:
         found = replayed(scope.cursor, position, SET_EVENT)
@@ -121,7 +139,7 @@ def set_event(scope: Scope, position: Position | None, key: str, value: Any) -> 
         execution.attempt,
         execution.workflow_id,
         key,
-        text,
+        Payload(text, form.name),
         step,
     )
     yield from _fenced(scope, write)
@@ -129,54 +147,74 @@ def set_event(scope: Scope, position: Position | None, key: str, value: Any) -> 
 
 def get_event(
     scope: Scope | None,
-    places: tuple[Position, Position] | None,
+    positions: tuple[Position, Position] | None,
     workflow_id: str,
     key: str,
     timeout: float,
 ) -> Flow[Any]:
     """Return a key's latest value, waiting for it; recorded in a workflow, plain elsewhere."""
     look = partial(messages.get_event, workflow_id, key)
-    if scope is None or places is None:
-        text = yield from timers.look_until(look, News("event", workflow_id, key), timeout)
-        return (yield from decoded(text))
-    at, timer = places
-    found = replayed(scope.cursor, at, GET_EVENT)
-    if found is not None:
+    source = places.event(workflow_id, key)
+    if scope is None or positions is None:
+        found = yield from timers.look_until(look, News("event", workflow_id, key), timeout)
+        return (yield from _value(found, source))
+    at, timer = positions
+    recorded = replayed(scope.cursor, at, GET_EVENT)
+    if recorded is not None:
         replayed(scope.cursor, timer, timers.SLEEP)
-        return (yield from outcome(found))
+        return (yield from outcome(recorded))
     started_at = scope.execution.waiting_since()
-    text = None
+    found = None
     if not (scope.execution.history and timer in scope.execution.history):
-        text = yield Call(look)
-    if text is None:
+        found = yield Call(look)
+    if found is None:
         until = yield from timers.deadline(scope, timer, timeout)
         news = News("event", workflow_id, key)
-        text = yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
+        found = yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
+    copied = _moved(found, source, places.step(scope.execution.workflow_id, *at))
     step = checkpoint(
         scope.execution,
         at,
         GET_EVENT,
-        output=text or "null",
+        output=copied.text,
+        serialization=copied.serialization,
         started_at=started_at,
         finished_at=clock.now(),
     )
     yield from record(scope.cursor, step)
-    return (yield from decoded(text))
+    return (yield from _value(found, source))
+
+
+def _moved(found: Payload | None, source: Place, target: Place) -> Payload:
+    """Return what was found as it is to stand in a step; null where nothing was."""
+    if found is None or found.text is None:
+        return Payload("null")
+    text = serialization.moved(found.text, found.serialization, source, target)
+    return Payload(text, found.serialization)
 
 
 def get_all_events(scope: Scope | None, position: Position | None, workflow_id: str) -> Flow[dict[str, Any]]:
     """Return the latest value of every key."""
     if scope is None or position is None:
         found = yield Call(messages.all_events, workflow_id)
-        return {key: serialization.decode(text) for key, text in found.items()}
+        return (yield from _values(found, workflow_id))
     recorded = replayed(scope.cursor, position, GET_EVENTS)
     if recorded is None:
-        texts = yield Call(messages.all_events, workflow_id)
-        step = checkpoint(scope.execution, position, GET_EVENTS, output=serialization.encode(texts))
+        found = yield Call(messages.all_events, workflow_id)
+        pairs = serialization.encode({key: list(payload) for key, payload in found.items()})
+        step = checkpoint(scope.execution, position, GET_EVENTS, output=pairs)
         yield from record(scope.cursor, step)
     else:
         texts = yield from outcome(recorded)
-    return {key: serialization.decode(text) for key, text in texts.items()}
+        found = {key: Payload(*pair) for key, pair in texts.items()}
+    return (yield from _values(found, workflow_id))
+
+
+def _values(found: dict[str, Payload], workflow_id: str) -> Flow[dict[str, Any]]:
+    values = {}
+    for key, payload in found.items():
+        values[key] = yield from _value(payload, places.event(workflow_id, key))
+    return values
 
 
 def in_step() -> bool:

@@ -15,8 +15,9 @@ from durable_app.errors import (
     NonExistentWorkflowError,
     ResultTimeoutError,
 )
+from durable_app.serialization import Place, places
 from durable_app.store import runs
-from durable_app.store.records import Ended, Position
+from durable_app.store.records import Ended, Payload, Position
 from durable_app.store.waits import News
 
 GET_RESULT = "durable.getResult"
@@ -48,20 +49,22 @@ def await_inside(
     started_at = began_at or scope.execution.waiting_since()
     news = News("result", workflow_id)
     error: Exception | None = None
-    value = text = None
+    value = None
+    copied = Payload(None)
     try:
         ended = yield from timers.wait(
             scope.cursor, until=None, news=(news,), look=partial(_final, workflow_id)
         )
-        text = ended.output
         value = yield from value_of(ended)
+        copied = _copied(ended, places.step(scope.execution.workflow_id, *position))
     except Exception as failure:  # noqa: BLE001  (recorded, and raised again below)
         error = failure
     step = checkpoint(
         scope.execution,
         position,
         GET_RESULT,
-        output=text if error is None else None,
+        output=copied.text,
+        serialization=copied.serialization,
         error=None if error is None else serialization.encode_error(error),
         child_workflow_id=workflow_id,
         started_at=started_at,
@@ -73,17 +76,27 @@ def await_inside(
     return value
 
 
+def _copied(ended: Ended, place: Place) -> Payload:
+    """Return a run's output as it is to stand in the step that waited for it."""
+    if ended.output is None:
+        return Payload(None)
+    source = places.output(ended.workflow_id)
+    text = serialization.moved(ended.output, ended.serialization, source, place)
+    return Payload(text, ended.serialization)
+
+
 def value_of(ended: Ended) -> Flow[Any]:
     """Return a finished run's value, or raise what its end means to one who waited for it."""
     match ended.status:
         case "SUCCESS":
-            return (yield from decoded(ended.output))
+            place = places.output(ended.workflow_id)
+            return (yield from decoded(ended.output, ended.serialization, place))
         case "CANCELLED":
             raise AwaitedWorkflowCancelledError(ended.workflow_id)
         case "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
             raise AwaitedWorkflowMaxRecoveryAttemptsExceeded(ended.workflow_id)
         case _:
-            raise serialization.decode_error(ended.error or "")
+            raise serialization.read_error(ended.error or "", ended.serialization)
 
 
 def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> Flow[str]:

@@ -23,6 +23,7 @@ from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, UserCode
 from durable_app.errors import MaxStepRetriesExceeded, StepTimeoutError
 from durable_app.retry import ONCE, Retry
+from durable_app.serialization import places
 from durable_app.store import database, leftovers
 from durable_app.store.records import Position
 
@@ -91,8 +92,9 @@ def _record_output(
     started_at: datetime,
 ) -> Flow[Any]:
     """Record the value, and return it as a replay would: decoded from its own text."""
+    form, place = serialization.chosen(), places.step(scope.execution.workflow_id, *position)
     try:
-        text = serialization.encode(value, f"the result of step {plan.name!r}")
+        text = form.write(value, f"the result of step {plan.name!r}", place)
     except Exception as error:
         yield from _record_failure(scope, position, plan, [*errors, error], started_at)
         raise
@@ -101,14 +103,15 @@ def _record_output(
         position,
         plan.name,
         output=text,
+        serialization=form.name,
         started_at=started_at,
         finished_at=clock.now(),
         tries=len(errors) + 1,
     )
     yield from record(scope.cursor, step)
-    if value is None or type(value) in (str, int, bool):
+    if form.name == serialization.FORMAT and (value is None or type(value) in (str, int, bool)):
         return value
-    return (yield from decoded(text))
+    return (yield from decoded(text, form.name, place))
 
 
 def _record_failure(

@@ -24,6 +24,7 @@ from durable_app.engine.checkpoints import (
 from durable_app.engine.context import Scope, StepStatus, current
 from durable_app.engine.flow import Flow, Pause, UserCode
 from durable_app.errors import ControlFlow
+from durable_app.serialization import places
 from durable_app.store import database, leftovers
 from durable_app.store import steps as store
 from durable_app.store.records import Position
@@ -76,7 +77,7 @@ def run_transaction(
         )
         yield from record(scope.cursor, failure)
         raise
-    return (yield from decoded(text))
+    return (yield from decoded(text, attempt.form.name, attempt.place))
 
 
 def _committed(
@@ -109,6 +110,8 @@ class _Attempt:
         self.started_at = started_at
         self.is_elsewhere = plan.using != database.alias()
         self.tries = 0
+        self.form = serialization.chosen()
+        self.place = places.step(scope.execution.workflow_id, *position)
 
     def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Run the function in a transaction, or find that an earlier try has committed."""
@@ -173,7 +176,7 @@ class _Attempt:
             value = func(*args, **kwargs)
         finally:
             current.reset(token)
-        return serialization.encode(value, f"the result of transaction {self.plan.name!r}")
+        return self.form.write(value, f"the result of transaction {self.plan.name!r}", self.place)
 
     def _record(self, text: str) -> None:
         if self.is_elsewhere:
@@ -189,6 +192,7 @@ class _Attempt:
             self.position,
             self.plan.name,
             output=text,
+            serialization=self.form.name,
             started_at=self.started_at,
             finished_at=clock.now(),
         )

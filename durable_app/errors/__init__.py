@@ -8,8 +8,10 @@ DurableError                                      (Exception) anything a caller 
 ├── InvalidArgumentsError                         (ValueError) arguments that a run's workflow refuses
 ├── ConflictingRegistrationError                  two functions under one name
 ├── WorkflowFunctionNotFoundError                 no such decorated function
+├── PermissionDeniedError                         an operator may not use this verb
 ├── NotInWorkflowError                            a verb of workflows used elsewhere
 ├── NotAllowedInStepError                         a verb of workflows used inside a step
+├── NotAllowedInWorkflowError                     a verb that no workflow can record
 ├── SynchronousCallError                          (RuntimeError) a blocking call on an event loop
 ├── OpenTransactionError                          waiting inside an open transaction
 ├── TransactionLeftOpenError                      a function did not end its transaction
@@ -19,6 +21,8 @@ DurableError                                      (Exception) anything a caller 
 ├── WorkflowIDInUseError                          the id exists and reuse was refused
 ├── QueueDeduplicatedError                        another active run has the deduplication id
 ├── NonExistentQueueError                         no queue has this name
+├── NonExistentScheduleError                      no schedule has this name
+├── ScheduleExistsError                           the schedule's name is taken
 ├── InvalidTransitionError                        the run's state does not allow the verb
 ├── NotAuthorizedError                            the user's roles do not allow the run
 ├── MaxStepRetriesExceeded                        a step failed on its last try
@@ -54,6 +58,7 @@ from durable_app.errors.runs import (
     InvalidTransitionError,
     MaxStepRetriesExceeded,
     NonExistentQueueError,
+    NonExistentScheduleError,
     NonExistentVersionError,
     NonExistentWorkflowError,
     NotAuthorizedError,
@@ -62,6 +67,7 @@ from durable_app.errors.runs import (
     QueryTimeoutError,
     QueueDeduplicatedError,
     ResultTimeoutError,
+    ScheduleExistsError,
     StepNondeterminismError,
     StepTimeoutError,
     UnexpectedStepError,
@@ -75,9 +81,11 @@ from durable_app.errors.usage import (
     InvalidOptionError,
     InvalidWorkflowIDError,
     NotAllowedInStepError,
+    NotAllowedInWorkflowError,
     NotInWorkflowError,
     OpenTransactionError,
     PayloadTooLargeError,
+    PermissionDeniedError,
     SerializationError,
     SynchronousCallError,
     TransactionLeftOpenError,
@@ -98,19 +106,23 @@ __all__ = [
     "InvalidWorkflowIDError",
     "MaxStepRetriesExceeded",
     "NonExistentQueueError",
+    "NonExistentScheduleError",
     "NonExistentVersionError",
     "NonExistentWorkflowError",
     "NotAllowedInStepError",
+    "NotAllowedInWorkflowError",
     "NotAuthorizedError",
     "NotInWorkflowError",
     "OpenTransactionError",
     "OwnershipLost",
     "PatchNondeterminismError",
     "PayloadTooLargeError",
+    "PermissionDeniedError",
     "PortableWorkflowError",
     "QueryTimeoutError",
     "QueueDeduplicatedError",
     "ResultTimeoutError",
+    "ScheduleExistsError",
     "SerializationError",
     "StepNondeterminismError",
     "StepTimeoutError",

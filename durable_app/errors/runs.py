@@ -1,4 +1,4 @@
-"""What became of a run, a step, a queue or a version that somebody asked for."""
+"""What became of a run, a step, a queue, a schedule or a version that somebody asked for."""
 
 from collections.abc import Sequence
 
@@ -56,6 +56,22 @@ class NonExistentQueueError(DurableError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"There is no queue {name!r}.")
+
+
+class NonExistentScheduleError(DurableError):
+    """There is no schedule of this name."""
+
+    def __init__(self, schedule_name: str) -> None:
+        self.schedule_name = schedule_name
+        super().__init__(f"The schedule {schedule_name!r} does not exist.")
+
+
+class ScheduleExistsError(DurableError):
+    """The schedule's name is taken, or its definition is the code's to change."""
+
+    def __init__(self, schedule_name: str, why: str = "exists already") -> None:
+        self.schedule_name = schedule_name
+        super().__init__(f"The schedule {schedule_name!r} {why}.")
 
 
 class InvalidTransitionError(DurableError):

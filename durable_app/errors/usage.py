@@ -7,6 +7,15 @@ class InvalidWorkflowIDError(DurableError, ValueError):
     """A workflow id is empty, blank or too long."""
 
 
+class PermissionDeniedError(DurableError):
+    """An operator may not use this verb."""
+
+    def __init__(self, verb: str, permission: str) -> None:
+        self.verb = verb
+        self.permission = permission
+        super().__init__(f"{verb!r} needs the permission {permission!r}.")
+
+
 class InvalidOptionError(DurableError, ValueError):
     """An option is outside its range, or does not go with another."""
 
@@ -52,6 +61,14 @@ class NotAllowedInStepError(DurableError):
             f"{verb} cannot be used inside the step {step_name!r}: "
             f"move it into the workflow, before or after the step."
         )
+
+
+class NotAllowedInWorkflowError(DurableError):
+    """A verb that cannot be recorded and replayed was used inside a workflow."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        super().__init__(f"{verb}() cannot be used inside a workflow: call it from a step, or from outside.")
 
 
 class SynchronousCallError(DurableError, RuntimeError):

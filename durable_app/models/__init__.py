@@ -1,6 +1,9 @@
 """The rows. Reading them is everybody's right; writing them is the store's."""
 
+from durable_app.models.approval import Approval
 from durable_app.models.attributes import HasPairs
+from durable_app.models.audit import AuditEvent, AuditOutcome
+from durable_app.models.bulk import BulkOperation, IdempotencyKey
 from durable_app.models.messaging import Event, EventHistory, Message, StreamEntry
 from durable_app.models.queue import Queue, QueueStart
 from durable_app.models.schedule import CatchUp, Overlap, Schedule, ScheduleStatus
@@ -12,10 +15,15 @@ from durable_app.models.workflow import TRANSITIONS, Status, Wait, Workflow, Wor
 __all__ = [
     "TRANSITIONS",
     "AppVersion",
+    "Approval",
+    "AuditEvent",
+    "AuditOutcome",
+    "BulkOperation",
     "CatchUp",
     "Event",
     "EventHistory",
     "HasPairs",
+    "IdempotencyKey",
     "Message",
     "Overlap",
     "Queue",

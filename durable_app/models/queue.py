@@ -39,6 +39,11 @@ class Queue(models.Model):
     class Meta:
         verbose_name = _("queue")
         verbose_name_plural = _("queues")
+        default_permissions = ("view",)
+        permissions = [
+            ("pause_queue", _("Can pause and resume queues")),
+            ("tune_queue", _("Can change the limits of queues")),
+        ]
 
     def __str__(self) -> str:
         return self.name

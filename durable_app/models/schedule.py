@@ -62,6 +62,11 @@ class Schedule(models.Model):
     class Meta:
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
+        permissions = [
+            ("pause_schedule", _("Can pause and resume schedules")),
+            ("trigger_schedule", _("Can trigger schedules")),
+            ("backfill_schedule", _("Can start missed ticks of schedules")),
+        ]
         indexes = [
             models.Index(  # schedules.due
                 fields=["next_at"], condition=models.Q(next_at__isnull=False), name="durable_schedule_due"

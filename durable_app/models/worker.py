@@ -28,10 +28,18 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True)
+    asked_to = models.CharField(max_length=16, default="", blank=True)
+    """What an operator asked of it: "quiet" (take nothing more) or "stop" (and end after that)."""
+    queues = models.JSONField(default=list, blank=True)
+    """Names of the queues it serves; empty: all."""
+    slots = models.PositiveIntegerField(default=0)
+    """How many runs it executes at once."""
 
     class Meta:
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
+        default_permissions = ("view",)
+        permissions = [("control_worker", _("Can quiet and stop workers, and take their runs back"))]
 
     def __str__(self) -> str:
         return self.name

@@ -148,6 +148,16 @@ class Workflow(models.Model):
     class Meta:
         verbose_name = _("workflow run")
         verbose_name_plural = _("workflow runs")
+        default_permissions = ("view", "delete")
+        permissions = [
+            ("view_payload", _("Can see what runs were given, returned, sent and published")),
+            ("start_workflow", _("Can start workflows")),
+            ("cancel_workflow", _("Can cancel runs")),
+            ("resume_workflow", _("Can resume runs, and let them run now")),
+            ("fork_workflow", _("Can run histories again (fork, retry, rewind)")),
+            ("send_message", _("Can send messages to runs")),
+            ("export_workflow", _("Can export runs")),
+        ]
         constraints = [
             # Constraints, not unique=True: that would add a second (LIKE) index on PostgreSQL.
             models.UniqueConstraint(fields=["workflow_id"], name="durable_workflow_id"),

@@ -16,6 +16,7 @@ from durable_app.serialization.enabled import (
     shown_inputs,
     substitute,
     wanted,
+    write_error,
 )
 from durable_app.serialization.exceptions import TRACEBACK_CHARACTERS, decode_error, encode_error
 from durable_app.serialization.formats import JSON, PICKLE, PORTABLE, Format, Inputs, Place, Serializer
@@ -54,4 +55,5 @@ __all__ = [
     "shown_inputs",
     "substitute",
     "wanted",
+    "write_error",
 ]

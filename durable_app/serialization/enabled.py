@@ -146,8 +146,12 @@ def _shown(text: str | None, name: str, look: Any) -> Any:
 
 def read_error(text: str, name: str) -> Exception:
     """Return the exception of a row's text; never raises."""
-    found = _enabled().get(name, _JSON)
-    return found.read_error(text)
+    return _enabled().get(name, _JSON).read_error(text)
+
+
+def write_error(error: BaseException, name: str) -> str:
+    """Return the text of an exception for a row in this format; never raises."""
+    return _enabled().get(name, _JSON).write_error(error)
 
 
 def moved(text: str, name: str, source: Place, target: Place) -> str:

@@ -18,8 +18,8 @@ from durable_app.store import database
 from durable_app.store.records import Claimed
 
 _COLUMNS = (
-    "id", "workflow_id", "name", "attempt", "inputs", "class_name", "config_name", "deadline_at",
-    "user", "roles", "assumed_role", "recovery_attempts",
+    "id", "workflow_id", "name", "attempt", "inputs", "serialization", "class_name", "config_name",
+    "deadline_at", "user", "roles", "assumed_role", "recovery_attempts",
 )  # fmt: skip
 
 _CLAIMED = """

@@ -6,13 +6,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from durable_app import clock
+from durable_app import clock, serialization
 from durable_app.errors import (
     InvalidTransitionError,
     NonExistentWorkflowError,
     QueueDeduplicatedError,
 )
 from durable_app.models import Status, Workflow
+from durable_app.serialization import places
 from durable_app.store import database, notify, runs
 from durable_app.store.records import NewRun, Started
 
@@ -93,7 +94,12 @@ def _put_off(record: NewRun) -> str | None:
         return None
     pk, workflow_id, latest = found
     due = min(record.run_after or now, latest)
-    _rows().filter(pk=pk).update(inputs=record.inputs, run_after=due, updated_at=now)
+    inputs = serialization.moved(
+        record.inputs, record.serialization, places.inputs(record.workflow_id), places.inputs(workflow_id)
+    )
+    _rows().filter(pk=pk).update(
+        inputs=inputs, serialization=record.serialization, run_after=due, updated_at=now
+    )
     transaction.on_commit(lambda: notify.announce(notify.DUE), using=database.alias())
     return str(workflow_id)
 

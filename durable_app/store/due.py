@@ -1,7 +1,7 @@
-"""When the next run is due for anything: one statement, for the service that waits for it."""
+"""When the next run is due for anything, and the next tick: one statement, for the service that waits."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import make_aware
@@ -12,18 +12,27 @@ NEXT_DUE = """
 SELECT (SELECT min(wake_at) FROM durable_app_workflow WHERE status = 'WAITING' AND wake_at IS NOT NULL),
        (SELECT min(run_after) FROM durable_app_workflow WHERE status = 'DELAYED'),
        (SELECT min(deadline_at) FROM durable_app_workflow
-        WHERE deadline_at IS NOT NULL AND finished_at IS NULL)
+        WHERE deadline_at IS NOT NULL AND finished_at IS NULL),
+       (SELECT min(next_at) FROM durable_app_schedule WHERE next_at IS NOT NULL)
 """
 
 
+class NextDue(NamedTuple):
+    """When the next thing is due of two kinds; None for never."""
+
+    run: datetime | None
+    tick: datetime | None
+
+
 @database.retried
-def next_due() -> datetime | None:
-    """Return when the next parked or delayed run is due, or a deadline is over; None for never."""
+def next_due() -> NextDue:
+    """Return when the next parked or delayed run is due, or a deadline is over; and the next tick."""
     found = database.connection()
     with found.cursor() as cursor:
         cursor.execute(NEXT_DUE)
         row = cursor.fetchone()
-    return min((_aware(value, found.timezone) for value in row if value is not None), default=None)
+    *runs, tick = [None if value is None else _aware(value, found.timezone) for value in row]
+    return NextDue(run=min((one for one in runs if one is not None), default=None), tick=tick)
 
 
 def _aware(value: Any, zone: Any) -> datetime:

@@ -1,5 +1,6 @@
 """Running a history again: under a new id (fork) or under its own (rewind)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from durable_app import clock
+from durable_app import clock, serialization
 from durable_app.errors import InvalidTransitionError, NonExistentWorkflowError
 from durable_app.models import (
     Event,
@@ -20,6 +21,7 @@ from durable_app.models import (
     Workflow,
 )
 from durable_app.models.workflow import TERMINAL
+from durable_app.serialization import Place, places
 from durable_app.store import database, notify
 
 
@@ -72,6 +74,7 @@ def fork(plan: Fork) -> bool:
             updated_at=now,
             **{name: getattr(original, name) for name in _COPIED},
         )
+        copy.inputs = _moved(plan, copy.inputs, copy.serialization, places.inputs) or ""
         copy.save(using=database.alias(), force_insert=True)
         _rows().filter(pk=original.pk).update(was_forked_from=True)
         _copy_history(original.pk, copy.pk, plan)
@@ -79,23 +82,49 @@ def fork(plan: Fork) -> bool:
     return True
 
 
+@database.retried
+def failed_step(workflow_id: str) -> int:
+    """Return the position from which a run is to be tried again: its last step if that failed, else the next.
+
+    Raises NonExistentWorkflowError.
+    """
+    run = _rows().filter(workflow_id=workflow_id).values_list("pk", flat=True).first()
+    if run is None:
+        raise NonExistentWorkflowError(workflow_id)
+    last = _all(Step).filter(workflow_id=run).order_by("-position").values_list("position", "error").first()
+    if last is None:
+        return 1
+    position, error = last
+    return int(position) if error is not None else int(position) + 1
+
+
 def _copy_history(original: int, copy: int, plan: Fork) -> None:
     below = {"workflow_id": original, "position__lt": plan.start_step}
     steps = list(_all(Step).filter(**below))
     for step in steps:
         step.workflow_id, step.attempt = copy, 1
+        step.output = _moved(plan, step.output, step.serialization, places.step, step.position, step.branch)
         child = step.child_workflow_id
         step.child_workflow_id = plan.replacement_children.get(child or "", child)
     _insert(Step, steps)
     history = list(_all(EventHistory).filter(**below))
     for entry in history:
         entry.workflow_id = copy
+        entry.value = _moved(plan, entry.value, entry.serialization, places.event, entry.key) or ""
     _insert(EventHistory, history)
     _insert(Event, _latest_events(copy, history))
     entries = list(_all(StreamEntry).filter(**below))
     for value in entries:
         value.workflow_id = copy
+        value.value = _moved(plan, value.value, value.serialization, places.stream, value.key)
     _insert(StreamEntry, entries)
+
+
+def _moved(plan: Fork, text: str | None, name: str, place: Callable[..., Place], *at: Any) -> str | None:
+    """Return a text of the original as it is to stand in the fork."""
+    if text is None or name == serialization.FORMAT:
+        return text
+    return serialization.moved(text, name, place(plan.workflow_id, *at), place(plan.new_workflow_id, *at))
 
 
 def _latest_events(run: int, history: list[EventHistory]) -> list[Event]:

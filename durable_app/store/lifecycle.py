@@ -9,6 +9,7 @@ from django.db.models import F
 
 from durable_app import clock
 from durable_app.errors import NonExistentWorkflowError
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import (
     Event,
     EventHistory,
@@ -143,6 +144,26 @@ def resume(workflow_ids: list[str], queue_name: str | None) -> list[str]:
         chosen = [(pk, one) for pk, one, status in rows if status not in done]
         _enqueue_again([pk for pk, _ in chosen], queue_name)
         return [one for _, one in chosen]
+
+
+@database.retried
+def run_now(workflow_id: str) -> bool:
+    """Let a delayed or queued run start: first in the default queue; False if it is neither (any more)."""
+    now = clock.now()
+    with database.transact():
+        waiting = _rows().filter(workflow_id=workflow_id, status__in=(Status.ENQUEUED, Status.DELAYED))
+        moved = waiting.update(
+            status=Status.ENQUEUED,
+            queue_name=DEFAULT_QUEUE,
+            priority=0,
+            run_after=None,
+            deduplication_id=None,
+            enqueued_at=now,
+            updated_at=now,
+        )
+        if moved:
+            transaction.on_commit(notify.work, using=database.alias())
+    return bool(moved)
 
 
 def _enqueue_again(pks: list[int], queue_name: str | None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from durable_app.models import Step, Workflow
+from durable_app.models import Step, Workflow, WorkflowQuerySet
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
 
@@ -77,15 +77,21 @@ def rows(
     load_output: bool = True,
 ) -> list[Workflow]:
     """Return runs in the order of their creation, or the reverse."""
+    found = matching(wanted)
+    hidden = ([] if load_input else ["inputs"]) + ([] if load_output else ["output", "error"])
+    found = found.defer(*hidden).order_by("-pk" if sort_desc else "pk")
+    first = offset or 0
+    return list(found[first : None if limit is None else first + limit])
+
+
+def matching(wanted: Filter) -> WorkflowQuerySet:
+    """Return the runs that match, in no order."""
     found = Workflow.objects.using(database.alias()).filter(**_conditions(wanted))
     if wanted.queues_only:
         found = found.filter(queue_name__isnull=False, status__in=ACTIVE)
     if wanted.attributes:
         found = found.with_attributes(wanted.attributes)
-    hidden = ([] if load_input else ["inputs"]) + ([] if load_output else ["output", "error"])
-    found = found.defer(*hidden).order_by("-pk" if sort_desc else "pk")
-    first = offset or 0
-    return list(found[first : None if limit is None else first + limit])
+    return found
 
 
 def _conditions(wanted: Filter) -> dict[str, Any]:

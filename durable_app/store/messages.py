@@ -5,11 +5,12 @@ from typing import Any
 
 from django.db import transaction
 
-from durable_app import clock
+from durable_app import clock, serialization
 from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
+from durable_app.serialization import places
 from durable_app.store import database, notify, waits
-from durable_app.store.records import Checkpoint, Parcel, Position
+from durable_app.store.records import Checkpoint, Parcel, Payload, Position
 from durable_app.store.steps import fence, landed, record_within
 from durable_app.store.waits import News
 
@@ -37,10 +38,19 @@ def send(
             forks = _forks(parcel.destination) if to_forks else []
             for destination in (parcel.destination, *forks):
                 run = _lock_destination(destination)
-                _insert_message(run, parcel)
+                _insert_message(run, _addressed(parcel, destination))
                 _wake_receiver(run, News("message", destination, parcel.topic))
         if step is not None:
             record_within(step)
+
+
+def _addressed(parcel: Parcel, destination: str) -> Parcel:
+    """Return a parcel as it is to stand in the inbox of a run, perhaps a fork of its destination."""
+    if destination == parcel.destination:
+        return parcel
+    source, target = (places.message(one, parcel.topic) for one in (parcel.destination, destination))
+    text = serialization.moved(parcel.text, parcel.serialization, source, target)
+    return parcel._replace(destination=destination, text=text)
 
 
 def _forks(workflow_id: str) -> list[str]:
@@ -76,6 +86,7 @@ def _insert_message(run: int, parcel: Parcel) -> None:
         destination_id=run,
         topic=parcel.topic,
         value=parcel.text,
+        serialization=parcel.serialization,
         idempotency_key=parcel.idempotency_key,
         sent_at=clock.now(),
     )
@@ -93,16 +104,16 @@ def _wake_receiver(run: int, news: News) -> None:
 
 
 @database.retried
-def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool) -> str | None:
+def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool) -> Payload | None:
     """Take the oldest message of a topic and record it as the step's output, in one transaction.
 
-    Returns the message's text. Without a message returns None, and records the step's own output (that
-    nothing came) only if ``last_chance``.
+    Returns the message as it stands in the step. Without a message returns None, and records the step's own
+    output (that nothing came) only if ``last_chance``.
     """
     with database.transact():
         fence(step.run, step.attempt, workflow_id)
         if (earlier := landed(step)) is not None:
-            return earlier.output
+            return Payload(earlier.output, earlier.serialization)
         message = (
             Message.objects.using(database.alias())
             .filter(destination_id=step.run, topic=topic, consumed_at__isnull=True)
@@ -116,12 +127,17 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
         Message.objects.using(database.alias()).filter(pk=message.pk).update(
             consumed_at=clock.now(), consumed_by_position=step.position.number
         )
-        record_within(step._replace(output=message.value, finished_at=clock.now()))
-        return message.value
+        source, target = places.message(workflow_id, topic), places.step(workflow_id, *step.position)
+        text = serialization.moved(message.value, message.serialization, source, target)
+        received = step._replace(output=text, serialization=message.serialization)
+        record_within(received._replace(finished_at=clock.now()))
+        return Payload(text, message.serialization)
 
 
 @database.retried
-def set_event(run: int, attempt: int, workflow_id: str, key: str, text: str, step: Checkpoint | None) -> None:
+def set_event(
+    run: int, attempt: int, workflow_id: str, key: str, payload: Payload, step: Checkpoint | None
+) -> None:
     """Publish a key's value; with ``step`` also its history and the checkpoint, all at once."""
     now = clock.now()
     with database.transact():
@@ -129,41 +145,46 @@ def set_event(run: int, attempt: int, workflow_id: str, key: str, text: str, ste
         if step is not None and landed(step):
             return
         Event.objects.using(database.alias()).bulk_create(
-            [Event(workflow_id=run, key=key, value=text, updated_at=now)],
+            [Event(workflow_id=run, key=key, updated_at=now, **_columns(payload))],
             update_conflicts=True,
             unique_fields=["workflow_id", "key"],
-            update_fields=["value", "updated_at"],
+            update_fields=["value", "serialization", "updated_at"],
         )
         if step is not None:
-            _append_history(run, key, text, step.position)
+            _append_history(run, key, payload, step.position)
             record_within(step)
         news = News("event", workflow_id, key)
         waits.wake_waiting_for(news.key)
         transaction.on_commit(lambda: notify.announce(news.key), using=database.alias())
 
 
-def _append_history(run: int, key: str, text: str, position: Position) -> None:
+def _columns(payload: Payload) -> dict[str, Any]:
+    return {"value": payload.text, "serialization": payload.serialization}
+
+
+def _append_history(run: int, key: str, payload: Payload, position: Position) -> None:
     EventHistory(
         workflow_id=run,
         key=key,
         position=position.number,
         branch=position.branch,
-        value=text,
         set_at=clock.now(),
+        **_columns(payload),
     ).save(using=database.alias(), force_insert=True)
 
 
 @database.retried
-def get_event(workflow_id: str, key: str) -> str | None:
-    """Return the text of a key's latest value, None if it was never set."""
-    text: str | None = _events(workflow_id).filter(key=key).values_list("value", flat=True).first()
-    return text
+def get_event(workflow_id: str, key: str) -> Payload | None:
+    """Return a key's latest value, None if it was never set."""
+    found = _events(workflow_id).filter(key=key).values_list("value", "serialization").first()
+    return None if found is None else Payload(*found)
 
 
 @database.retried
-def all_events(workflow_id: str) -> dict[str, str]:
-    """Return the texts of all keys' latest values."""
-    return dict(_events(workflow_id).values_list("key", "value"))
+def all_events(workflow_id: str) -> dict[str, Payload]:
+    """Return all keys' latest values."""
+    found = _events(workflow_id).values_list("key", "value", "serialization")
+    return {key: Payload(*payload) for key, *payload in found}
 
 
 @database.retried

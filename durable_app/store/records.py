@@ -136,6 +136,16 @@ class Recorded:
     error: str | None
     child_workflow_id: str | None
     finished_at: datetime | None = None
+    serialization: str = "json"
+    place: tuple[object, ...] = ()
+    """Where it stands, for the formats that look at it."""
+
+
+class Payload(NamedTuple):
+    """A value's text, and the format it is in."""
+
+    text: str | None
+    serialization: str = "json"
 
 
 class Parcel(NamedTuple):
@@ -145,6 +155,7 @@ class Parcel(NamedTuple):
     topic: str
     text: str
     idempotency_key: str | None = None
+    serialization: str = "json"
 
 
 History = dict[tuple[int, str], Recorded]
@@ -159,6 +170,7 @@ class Claimed:
     name: str
     attempt: int
     inputs: str
+    serialization: str = "json"
     class_name: str | None = None
     config_name: str | None = None
     deadline_at: datetime | None = None
@@ -177,6 +189,7 @@ class Ended:
     status: str
     output: str | None
     error: str | None
+    serialization: str = "json"
 
     @property
     def is_final(self) -> bool:

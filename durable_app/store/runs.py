@@ -190,13 +190,13 @@ def ended(workflow_id: str) -> Ended | None:
     """Return a run's state, with its outcome; None if there is no such run."""
     with database.connection().cursor() as cursor:  # asked by every look of everybody who waits
         cursor.execute(
-            "SELECT status, output, error FROM durable_app_workflow WHERE workflow_id = %s",
+            "SELECT status, output, error, serialization FROM durable_app_workflow WHERE workflow_id = %s",
             [workflow_id],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    return Ended(workflow_id=workflow_id, status=row[0], output=row[1], error=row[2])
+    return Ended(workflow_id=workflow_id, status=row[0], output=row[1], error=row[2], serialization=row[3])
 
 
 @database.retried

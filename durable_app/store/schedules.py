@@ -13,7 +13,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from durable_app import clock, serialization
-from durable_app.errors import NonExistentQueueError, NonExistentScheduleError, ScheduleExistsError
+from durable_app.errors import (
+    InvalidOptionError,
+    NonExistentQueueError,
+    NonExistentScheduleError,
+    ScheduleExistsError,
+)
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import CatchUp, Queue, Schedule, ScheduleStatus
 from durable_app.recurrence import Recurrence
@@ -152,9 +157,9 @@ def _redefine(row: Schedule, definition: ScheduleDefinition, *, is_declared: boo
     before = (row.cron, row.timezone)
     for column, value in {**_columns(definition), "is_declared": is_declared}.items():
         setattr(row, column, value)
-    if row.status == ScheduleStatus.ACTIVE:
-        if row.next_at is None or before != (row.cron, row.timezone):
-            row.next_at = recurrence_of(row).next_after(clock.now())
+    has_changed = row.next_at is None or before != (row.cron, row.timezone)
+    if has_changed and row.status == ScheduleStatus.ACTIVE:
+        row.next_at = recurrence_of(row).next_after(clock.now())
     row.updated_at = clock.now()
     row.save(using=database.alias())
 
@@ -164,10 +169,11 @@ def _columns(definition: ScheduleDefinition) -> dict[str, Any]:
 
 
 def _check_queues(definitions: list[ScheduleDefinition]) -> None:
-    wanted = {one.queue_name for one in definitions} - {None, DEFAULT_QUEUE} - registry.queues.keys()
+    wanted = {one.queue_name for one in definitions if one.queue_name is not None}
+    wanted -= {DEFAULT_QUEUE, *registry.queues}
     known = Queue.objects.using(database.alias()).filter(pk__in=wanted).values_list("pk", flat=True)
-    for name in sorted(wanted - set(known)):
-        raise NonExistentQueueError(str(name))
+    for name in sorted(wanted.difference(known)):
+        raise NonExistentQueueError(name)
 
 
 def _recurrence(definition: ScheduleDefinition) -> Recurrence:
@@ -218,7 +224,8 @@ def _set_status(row: Schedule, status: ScheduleStatus, next_at: datetime | None)
 @database.retried
 def delete(name: str) -> None:
     """Delete a schedule; its runs stay. An unknown name is passed over."""
-    _rows().filter(name=name).delete()
+    with database.transact():
+        _rows().filter(name=name).delete()
 
 
 # Looking
@@ -249,10 +256,6 @@ def _listed(names: Names) -> list[str]:
 
 
 def _info(row: Schedule) -> ScheduleInfo:
-    try:
-        local = recurrence_of(row).local
-    except Exception:  # noqa: BLE001  (a listing shows what it can)
-        local = _as_it_is
     return ScheduleInfo(
         schedule_id=str(row.pk),
         schedule_name=row.name,
@@ -267,15 +270,19 @@ def _info(row: Schedule) -> ScheduleInfo:
         catch_up_limit=row.catch_up_limit,
         overlap=row.overlap,
         is_declared=row.is_declared,
-        next_at=None if row.next_at is None else local(row.next_at),
-        last_fired_at=None if row.last_fired_at is None else local(row.last_fired_at),
+        next_at=_local(row, row.next_at),
+        last_fired_at=_local(row, row.last_fired_at),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
 
 
-def _as_it_is(moment: datetime) -> datetime:
-    return moment
+def _local(row: Schedule, moment: datetime | None) -> datetime | None:
+    """Return a time in the schedule's zone; as it is, where that is not known here."""
+    try:
+        return None if moment is None else recurrence_of(row).local(moment)
+    except InvalidOptionError:
+        return moment
 
 
 def _locked(name: str) -> Schedule:

@@ -27,11 +27,17 @@ def histories(runs: Iterable[int]) -> dict[int, History]:
         "error",
         "child_workflow_id",
         "finished_at",
+        "serialization",
     )
     for run, number, branch, *outcome in rows.values_list(*columns):
-        name, output, error, child, finished_at = outcome
+        name, output, error, child, finished_at, serialization = outcome
         found[run][(number, branch)] = Recorded(
-            name=name, output=output, error=error, child_workflow_id=child, finished_at=finished_at
+            name=name,
+            output=output,
+            error=error,
+            child_workflow_id=child,
+            finished_at=finished_at,
+            serialization=serialization,
         )
     return found
 
@@ -103,6 +109,7 @@ def recorded_by(run: int, attempt: int, position: Position) -> Recorded | None:
         output=row.output,
         error=row.error,
         child_workflow_id=row.child_workflow_id,
+        serialization=row.serialization,
     )
 
 

@@ -1,8 +1,8 @@
 """Ticks: the runs that schedules start, each tick once over any number of workers.
 
-Who fires holds the schedule's row: in one transaction the row moves on to its next tick, by a guarded UPDATE,
-and the runs are inserted. A run's id is made of the schedule's name and the tick, so that even a tick which is
-backfilled and fired has one run.
+Who fires holds the schedule's row: in one transaction the row moves on to its next tick, by a guarded
+UPDATE, and the runs are inserted. A run's id is made of the schedule's name and the tick, so that even a tick
+which is both backfilled and fired has one run.
 """
 
 from collections.abc import Collection
@@ -68,9 +68,9 @@ def fire(name: str) -> list[Tick]:
         now = clock.now()
         active = _rows().filter(name=name, status=ScheduleStatus.ACTIVE, next_at__lte=now)
         row = active.select_for_update(skip_locked=True, no_key=True).first()
-        if row is None:
+        if row is None or row.next_at is None:
             return []
-        ticks, following = _plan(row, now)
+        ticks, following = _plan(row, row.next_at, now)
         changes = {"last_fired_at": ticks[-1]} if ticks else {}
         moved = active.filter(pk=row.pk, next_at=row.next_at).update(
             next_at=following, updated_at=now, **changes
@@ -81,14 +81,14 @@ def fire(name: str) -> list[Tick]:
         return [_start(runs_of, tick) for tick in ticks]
 
 
-def _plan(row: Schedule, now: datetime) -> tuple[list[datetime], datetime]:
-    """Return the ticks to start, at most a batch of them, and the one after them.
+def _plan(row: Schedule, first: datetime, now: datetime) -> tuple[list[datetime], datetime]:
+    """Return the due ticks to start, at most a batch of them, and the one after them.
 
     A tick that comes late, but within DURABLE["SCHEDULE_GRACE"], is started whatever the policy; the others
     are missed.
     """
     recurrence = recurrence_of(row)
-    since = row.next_at - MOMENT  # type: ignore[operator]  (a due row has a tick)
+    since = first - MOMENT
     late_since = max(since, now - conf.options().SCHEDULE_GRACE)
     late = list(islice(recurrence.ticks(late_since, now), BATCH + 1))
     ticks = [*_made_up(row, recurrence, since, late_since, bool(late)), *late]

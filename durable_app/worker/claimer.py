@@ -169,6 +169,7 @@ def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: H
         history=history or {},
         deadline_at=claimed.deadline_at,
         park_after=park_after,
+        serialization=claimed.serialization,
         identity=Identity(
             user=claimed.user,
             roles=tuple(claimed.roles) if claimed.roles else None,
@@ -185,4 +186,5 @@ def _flow(execution: Execution, claimed: Claimed) -> Flow[None]:
         func = definition.bind(claimed.class_name, claimed.config_name)
     except WorkflowFunctionNotFoundError as error:
         return fail_claimed(execution, error)
+    execution.validate_args = definition.validate_args
     return execute_claimed(execution, func, claimed.inputs)

@@ -4,7 +4,7 @@ Every worker runs all of it; the database makes each transition happen once.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from durable_app import clock, signals
 from durable_app.engine.lease import Lease
@@ -14,20 +14,28 @@ from durable_app.worker.service import Service
 
 
 class Timers(Service):
-    """Wakes parked runs, releases delayed ones and cancels overdue ones, to the moment."""
+    """Wakes parked runs, releases delayed ones and cancels overdue ones, to the moment.
+
+    ``expect_tick`` is told when the next tick of a schedule is, so that nobody else need ask.
+    """
 
     name = "timers"
     soonest = 0.005
 
+    def __init__(self, interval: float, expect_tick: Callable[[datetime | None], None]) -> None:
+        super().__init__(interval)
+        self._expect_tick = expect_tick
+
     def tick(self) -> float | None:
         """Do what is due; return the seconds until the next run is. Idle, this is one statement."""
-        next_at = due.next_due()
+        next_at, next_tick = due.next_due()
+        self._expect_tick(next_tick)
         if next_at is not None and next_at <= clock.now():
             waits.wake_due()
             delays.release_delayed()
             cancelled = lifecycle.cancel_overdue()
             notify.bulletin.announce(waits.News("result", one).key for one in cancelled)
-            next_at = due.next_due()
+            next_at = due.next_due().run
         lifecycle.cancel_requested()
         if next_at is None:
             return None

@@ -14,11 +14,12 @@ from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import Incarnation
 from durable_app.registry import registry
-from durable_app.store import database, notify, queues, waits
+from durable_app.store import database, notify, queues, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
 from durable_app.worker.maintenance import Recovery, Timers
 from durable_app.worker.pool import EventLoop, Threads
+from durable_app.worker.scheduler import Scheduler
 from durable_app.worker.service import Service
 from durable_app.worker.versions import CodeVersion
 
@@ -62,10 +63,12 @@ class Worker:
         self.threads = Threads(threads or options.THREADS, self.claimer.slot_freed)
         self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.slot_freed)
         self.claimer.use(self.threads, self.loop)
-        self._timers = Timers(MAINTENANCE_INTERVAL)
+        scheduler = Scheduler(MAINTENANCE_INTERVAL)
+        self._timers = Timers(MAINTENANCE_INTERVAL, scheduler.expect)
         self._services: list[Service] = [
             self.claimer,
             self._timers,
+            scheduler,
             Recovery(RECOVERY_INTERVAL, self._lease),
         ]
         self._subscriptions = ExitStack()
@@ -81,6 +84,7 @@ class Worker:
         self.version.register()
         waits.wake_blocked()
         self._declare_queues()
+        self._declare_schedules()
         wake: Callable[[], None] = self._wake_all
         self._subscriptions.enter_context(notify.bulletin.subscribed([notify.WORK], wake))
         self._subscriptions.enter_context(
@@ -96,6 +100,11 @@ class Worker:
     def _declare_queues(self) -> None:
         for name, declared in registry.queues.items():
             queues.declare(name, declared.limits, polling_interval=declared.polling_interval, update=True)
+
+    def _declare_schedules(self) -> None:
+        """Take over what the code declares; older code that starts again takes nothing back."""
+        if self.version.takes_unversioned:
+            schedules.declare([declared.definition for declared in registry.schedules.values()])
 
     def _wake_all(self) -> None:
         self.claimer.wake()

@@ -1,7 +1,5 @@
 """Patches: runs that began with the old code keep it, new ones take the new; replays agree."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,18 +8,12 @@ from durable_app import (
     InvalidOptionError,
     NotAllowedInStepError,
     NotInWorkflowError,
-    PatchNondeterminismError,
     SetWorkflowID,
     Status,
-    SynchronousCallError,
-    UnexpectedStepError,
     adeprecate_patch,
-    agather,
     apatch,
-    arun_step,
     deprecate_patch,
     fork_workflow,
-    gather,
     get_result,
     get_workflow_status,
     patch,
@@ -30,78 +22,28 @@ from durable_app import (
     send,
     sleep,
     start_workflow,
-    workflow,
 )
 from durable_app.worker.worker import Worker
-from tests.helpers import Crash, crash, execute_again, step_names, wait_for_status, wait_until
+from tests.deployments import (
+    changing,
+    crash_here,
+    deployed,
+    dies_in,
+    do,
+    done,
+    forget,
+    recover,
+    replay,
+    run_here,
+)
+from tests.helpers import crash, execute_again, step_names, wait_for_status
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-done: list[str] = []
-deployed: dict[str, Callable[[], Any]] = {}
-dies_in: set[str] = set()
-
 
 @pytest.fixture(autouse=True)
-def nothing_happened_yet() -> Iterator[None]:
-    done.clear()
-    deployed.clear()
-    dies_in.clear()
-    yield
-
-
-def act(what: str) -> str:
-    if what in dies_in:
-        raise Crash
-    done.append(what)
-    return what
-
-
-def do(what: str) -> str:
-    return run_step({"name": what}, act, what)
-
-
-def ado(what: str) -> Awaitable[str]:
-    return arun_step({"name": what}, act, what)
-
-
-@workflow
-def changing() -> Any:
-    return deployed["code"]()
-
-
-@workflow
-async def achanging() -> Any:
-    return await deployed["code"]()
-
-
-def run_here(code: Callable[[], Any]) -> Any:
-    """Run the workflow with this code, in this thread."""
-    deployed["code"] = code
-    with SetWorkflowID("run"):
-        return changing()
-
-
-def crash_here(code: Callable[[], Any], step: str) -> None:
-    """Run the workflow with this code until the process dies in a step."""
-    deployed["code"] = code
-    dies_in.add(step)
-    with SetWorkflowID("run"):
-        crash(changing)
-    dies_in.clear()
-
-
-def recover(code: Callable[[], Any]) -> Any:
-    """Let a worker with this code go on."""
-    deployed["code"] = code
-    with Worker(threads=2):
-        return get_result("run", timeout=60)
-
-
-def replay(code: Callable[[], Any]) -> Any:
-    """Let a worker with this code execute the finished run once more."""
-    execute_again("run")
-    return recover(code)
+def nothing_happened_yet() -> None:
+    forget()
 
 
 def old() -> list[str]:
@@ -113,6 +55,8 @@ def new() -> list[str]:
 
 
 MARKED = [(1, "a"), (2, "durable.patch-b"), (3, "new b"), (4, "c")]
+
+
 UNMARKED = [(1, "a"), (2, "b"), (3, "c")]
 
 
@@ -155,30 +99,6 @@ def test_a_run_that_crashed_right_before_the_patch_is_new_there() -> None:
     assert step_names("run") == MARKED
     assert replay(new) == ["a", "new b", "c"]
     assert done == ["a", "new b", "c"]
-
-
-def test_only_the_first_of_two_concurrent_steps_is_missing() -> None:
-    """253. A position without a record does not make a run new if a later one has one."""
-
-    async def before() -> list[str]:
-        return await asyncio.gather(ado("b"), ado("c"))
-
-    async def after() -> list[str]:
-        return [await ado("new")] if await apatch("x") else await asyncio.gather(ado("b"), ado("c"))
-
-    deployed["code"] = before
-    with SetWorkflowID("run"):
-        asyncio.run(achanging.acall())
-    execute_again("run")
-    get_row().steps.filter(name="b").delete()
-    assert recover(after) == ["b", "c"]
-    assert sorted(step_names("run")) == [(1, "b"), (2, "c")]
-
-
-def get_row() -> Any:
-    from durable_app.models import Workflow  # noqa: PLC0415
-
-    return Workflow.objects.get(workflow_id="run")
 
 
 def test_a_run_that_waits_at_the_place_has_come_to_it() -> None:
@@ -263,77 +183,6 @@ def test_each_turn_of_a_loop_has_an_answer_of_its_own() -> None:
     assert done == ["old 0", "old 1", "new 2", "new 3"]
 
 
-def two_branches(way: Callable[[str], str]) -> list[Any]:
-    return gather(
-        lambda: [do("a1"), way("b1"), do("c1")],
-        lambda: [do("a2"), way("b2"), do("c2")],
-    )
-
-
-def patched(what: str) -> str:
-    return do(f"new {what}") if patch("b") else do(what)
-
-
-def test_branches_have_markers_of_their_own() -> None:
-    """253. Each branch of a gather is a space of positions: what one has gone past says nothing of another."""
-    crash_here(lambda: two_branches(do), "b2")
-    expected = [["a1", "b1", "c1"], ["a2", "new b2", "c2"]]
-    assert recover(lambda: two_branches(patched)) == expected
-    assert step_names("run") == [
-        ("1.1.1", "a1"),
-        ("1.1.2", "b1"),
-        ("1.1.3", "c1"),
-        ("1.2.1", "a2"),
-        ("1.2.2", "durable.patch-b"),
-        ("1.2.3", "new b2"),
-        ("1.2.4", "c2"),
-    ]
-    assert replay(lambda: two_branches(patched)) == expected
-    assert sorted(done) == ["a1", "a2", "b1", "c1", "c2", "new b2"]
-
-
-def test_a_gather_that_began_is_gone_past() -> None:
-    """253. Only its branches have records; a patch before it is answered with False, a nested one too."""
-
-    def nested() -> list[Any]:
-        return gather(lambda: gather(lambda: do("x"), lambda: do("y")), lambda: do("z"))
-
-    def after() -> list[Any]:
-        return [patch("outer"), gather(lambda: [patch("inner"), gather(lambda: do("x"), lambda: do("y"))])]
-
-    crash_here(nested, "y")
-    assert recover(lambda: [patch("outer"), *nested()]) == [False, ["x", "y"], "z"]
-
-    def inner() -> list[Any]:
-        return gather(lambda: [patch("inner"), *gather(lambda: do("x"), lambda: do("y"))], lambda: do("z"))
-
-    assert replay(inner) == [[False, "x", "y"], "z"]
-
-
-async def aold() -> list[str]:
-    return [await ado("a"), await ado("b"), await ado("c")]
-
-
-async def anew() -> list[str]:
-    return [await ado("a"), await ado("new b") if await apatch("b") else await ado("b"), await ado("c")]
-
-
-@pytest.mark.parametrize("step", ["b", "c"])
-def test_coroutines_are_patched_like_functions(step: str) -> None:
-    """253. The twin gives the same answers."""
-    deployed["code"] = aold
-    dies_in.add(step)
-    with SetWorkflowID("run"):
-        start_workflow(achanging)
-    with Worker(threads=1) as worker:
-        wait_until(lambda: get_row().attempt > 0 and not worker.busy)
-    dies_in.clear()
-    expected = ["a", "new b", "c"] if step == "b" else ["a", "b", "c"]
-    assert recover(anew) == expected
-    assert replay(anew) == expected
-    assert done == expected
-
-
 def test_deprecating_passes_over_the_marker() -> None:
     """254. Runs with and without a marker go through the same code; new ones record nothing."""
 
@@ -352,18 +201,6 @@ def test_deprecating_passes_over_the_marker() -> None:
     assert done.count("new b") == 2
 
 
-def test_deprecating_in_a_coroutine() -> None:
-    """254. The twin does the same."""
-
-    async def deprecated() -> list[Any]:
-        return [await ado("a"), await adeprecate_patch("b"), await ado("new b"), await ado("c")]
-
-    deployed["code"] = anew
-    with SetWorkflowID("run"):
-        asyncio.run(achanging.acall())
-    assert replay(deprecated) == ["a", True, "new b", "c"]
-
-
 def test_removing_the_call_too_early_blocks_the_run() -> None:
     """254. A marker that the code does not ask for is an unexpected step; the call put back, it goes on."""
 
@@ -380,8 +217,8 @@ def test_removing_the_call_too_early_blocks_the_run() -> None:
     assert recover(new) == ["a", "new b", "c"]
 
 
-def test_removing_the_call_too_early_is_an_error_of_the_caller() -> None:
-    """254. UnexpectedStepError, with both names."""
+def test_the_reason_names_the_marker_and_the_step_that_came_instead() -> None:
+    """254, 59. The fork's copied history is checked like the original's."""
     run_here(new)
     fork = fork_workflow("run", 4)
     deployed["code"] = lambda: [do("a"), do("new b")]
@@ -428,81 +265,3 @@ def test_a_name_that_cannot_be_recorded_is_refused(name: Any) -> None:
 
     assert run_here(ask) == "a"
     assert step_names("run") == [(1, "a")]
-
-
-def test_blocking_verbs_refuse_an_event_loop() -> None:
-    """65. They name the twin; nothing is recorded."""
-
-    async def ask() -> str:
-        with pytest.raises(SynchronousCallError, match="apatch"):
-            patch("x")
-        with pytest.raises(SynchronousCallError, match="adeprecate_patch"):
-            deprecate_patch("x")
-        return "asked"
-
-    deployed["code"] = ask
-    with SetWorkflowID("run"):
-        assert asyncio.run(achanging.acall()) == "asked"
-    assert step_names("run") == []
-
-
-async def beside_a_step() -> Any:
-    return await asyncio.gather(apatch("x"), ado("b"))
-
-
-async def beside_a_patch() -> Any:
-    return await asyncio.gather(apatch("x"), apatch("y"))
-
-
-async def while_recording() -> Any:
-    asking = asyncio.create_task(wait_for_patch())
-    await asyncio.sleep(0)  # the marker is on its way
-    await ado("b")
-    return await asking
-
-
-async def wait_for_patch() -> bool:
-    return await apatch("x")
-
-
-@pytest.mark.parametrize("code", [beside_a_step, beside_a_patch, while_recording])
-def test_a_patch_beside_other_operations_is_refused(code: Callable[[], Any]) -> None:
-    """255. After a crash the answer might be another one: PatchNondeterminismError says so at once."""
-    deployed["code"] = code
-    with SetWorkflowID("run"), pytest.raises(PatchNondeterminismError) as caught:
-        asyncio.run(achanging.acall())
-    assert (caught.value.workflow_id, caught.value.patch_name) == ("run", "x")
-
-
-def test_a_patch_after_the_start_of_others_is_fine() -> None:
-    """255. What took its position before cannot be recorded as if the patch had been gone past."""
-
-    async def code() -> list[Any]:
-        first = asyncio.ensure_future(ado("a"))
-        return [await apatch("x"), await first]
-
-    deployed["code"] = code
-    with SetWorkflowID("run"):
-        assert asyncio.run(achanging.acall()) == [True, "a"]
-    assert step_names("run") == [(1, "a"), (2, "durable.patch-x")]
-
-
-def test_patches_of_several_branches_may_be_concurrent() -> None:
-    """255. Each branch of an agather has positions of its own."""
-
-    async def branch(what: str) -> list[Any]:
-        return [await apatch("x"), await ado(what)]
-
-    async def code() -> list[Any]:
-        return await agather(branch("a"), branch("b"))
-
-    deployed["code"] = code
-    with SetWorkflowID("run"):
-        assert asyncio.run(achanging.acall()) == [[True, "a"], [True, "b"]]
-    assert [name for _, name in step_names("run")] == ["durable.patch-x", "a", "durable.patch-x", "b"]
-
-
-def test_the_error_of_a_removed_call_names_the_patch() -> None:
-    """59, 254. As a caller of the workflow sees it when the run is another's child: the run is blocked."""
-    error = UnexpectedStepError("run", 2, expected="b", recorded="durable.patch-b")
-    assert "durable.patch-b" in str(error)

@@ -11,12 +11,14 @@ from durable_app import (
     SetWorkflowID,
     WorkflowFunctionNotFoundError,
     cancel_workflow,
+    deprecate_patch,
     fork_workflow,
     gather,
     get_all_events,
     get_event,
     list_workflow_steps,
     list_workflows,
+    patch,
     recv,
     run_step,
     send,
@@ -134,6 +136,8 @@ OPERATIONS: dict[str, tuple[int, Callable[[], Any], list[str]]] = {
         [],
     ),
     "message that cannot be sent": (1, lambda: refused(lambda: send("x", object()), SerializationError), []),
+    "patch": (1, lambda: patch("p"), ["durable.patch-p"]),
+    "deprecated patch": (0, lambda: deprecate_patch("p"), []),
     "block": (0, lambda: SetWorkflowAttributes({"a": 1}).__enter__().__exit__(None, None, None), []),
 }  # fmt: skip
 

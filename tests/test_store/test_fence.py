@@ -14,7 +14,7 @@ from durable_app import clock
 from durable_app.errors import OwnershipLost, WorkflowCancelled
 from durable_app.models import Event, EventHistory, Message, Status, Step, Wait, Workflow
 from durable_app.store import bulk, database, delays, messages, runs, steps, waits
-from durable_app.store.records import Checkpoint, NewRun, Outcome, Parcel, Position, Verdict
+from durable_app.store.records import Checkpoint, NewRun, Outcome, Parcel, Payload, Position, Verdict
 from durable_app.store.waits import News
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,10 +97,10 @@ WRITES: dict[str, Write] = {
         checkpoint(run, attempt), run.workflow_id, "topic", last_chance=True
     ),
     "set_event": lambda run, attempt: messages.set_event(
-        run.pk, attempt, run.workflow_id, "key", "1", checkpoint(run, attempt)
+        run.pk, attempt, run.workflow_id, "key", Payload("1"), checkpoint(run, attempt)
     ),
     "set_event from a step": lambda run, attempt: messages.set_event(
-        run.pk, attempt, run.workflow_id, "key", "1", None
+        run.pk, attempt, run.workflow_id, "key", Payload("1"), None
     ),
     "park": lambda run, attempt: waits.park(
         run.pk, attempt, run.workflow_id, news=(News("message", run.workflow_id, "topic"),)

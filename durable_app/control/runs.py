@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
-from durable_app.engine.launch import checked_id
+from durable_app import serialization
+from durable_app.engine.launch import checked_id, new_id
 from durable_app.errors import ConflictingWorkflowError, InvalidOptionError
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.store import forking, lifecycle, notify, waits
+from durable_app.store import forking, lifecycle, messages, notify, waits
 from durable_app.store.forking import Fork, Rewind
+from durable_app.store.records import Parcel
 
 
 def cancel(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> list[str]:
@@ -64,6 +67,36 @@ def rewind(plan: Rewind) -> str:
         raise InvalidOptionError(f"start_step counts from 1, not {plan.start_step}")
     forking.rewind(plan)
     return plan.workflow_id
+
+
+def retry(workflow_id: str) -> str:
+    """Fork an unsuccessful run from the step that failed; return the new run's id."""
+    return fork_from(workflow_id, start_step=forking.failed_step(workflow_id))
+
+
+def fork_from(workflow_id: str, *, start_step: int, new_workflow_id: str = "", **options: Any) -> str:
+    """Fork a run, with the fields of ``Fork`` as options; return the new run's id."""
+    if start_step < 1:
+        raise InvalidOptionError(f"start_step counts from 1, not {start_step}")
+    plan = Fork(
+        workflow_id=workflow_id,
+        new_workflow_id=new_workflow_id or new_id(),
+        start_step=start_step,
+        **{"queue_name": DEFAULT_QUEUE, **options},
+    )
+    return fork(plan)
+
+
+def rewind_from(workflow_id: str, *, start_step: int) -> str:
+    """Rewind a finished run; return its id."""
+    return rewind(Rewind(workflow_id=workflow_id, start_step=start_step, queue_name=DEFAULT_QUEUE))
+
+
+def send(workflow_id: str, *, message: Any, topic: str = "", idempotency_key: str | None = None) -> str:
+    """Send a message to a run."""
+    text = serialization.encode(message, "a message")
+    messages.send([Parcel(checked_id(workflow_id), topic, text, idempotency_key)])
+    return ""
 
 
 def _announce(workflow_ids: list[str]) -> None:

@@ -1,0 +1,99 @@
+"""One verb on all runs that a filter matches: a workflow of ours does it, run by run, and can be cancelled.
+
+A run's verb and the note that it is done commit together: an interrupted operation goes on where it was,
+and does nothing twice.
+"""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from durable_app.control.actors import Actor
+from durable_app.control.operator import Operator
+from durable_app.control.verbs import VERBS
+from durable_app.engine.launch import Target, new_id, new_run
+from durable_app.errors import InvalidOptionError
+from durable_app.registry import registry
+from durable_app.store import bulk_operations, database, runs
+from durable_app.store.bulk_operations import AlreadyDone, Plan
+from durable_app.store.listing import FILTERS
+
+WORKFLOW = "durable.bulk_operation"
+
+BATCH = 200
+"""Runs that one step of the operation looks at."""
+
+
+def begin(
+    operator: Operator, verb: str, conditions: dict[str, Any], options: dict[str, Any] | None = None
+) -> int:
+    """Start an operation on all runs that match now; return its number.
+
+    ``conditions`` have the names of ``list_workflows``'s filters. Raises InvalidOptionError for an unknown
+    verb or filter, PermissionDeniedError.
+    """
+    found = VERBS.get(verb)
+    if found is None or not found.is_bulk:
+        known = ", ".join(sorted(name for name, one in VERBS.items() if one.is_bulk))
+        raise InvalidOptionError(f"{verb!r} cannot be done to many runs; these can: {known}")
+    unknown = conditions.keys() - FILTERS
+    if unknown:
+        raise InvalidOptionError(f"unknown filter {min(unknown)!r}")
+    operator.require(found.permission, f"bulk {verb}", "bulk operation")
+    workflow_id = new_id()
+    plan = Plan(
+        workflow_id=workflow_id,
+        verb=verb,
+        filter=conditions,
+        options=options or {},
+        reason=operator.reason,
+        actor_kind=operator.actor.kind,
+        actor_id=operator.actor.id,
+        actor_label=operator.actor.label,
+    )
+    number = 0
+
+    def act() -> str:
+        nonlocal number
+        number = bulk_operations.create(plan)
+        target = Target(definition=registry.workflow(WORKFLOW))
+        runs.start(new_run(target, (number,), {})._replace(workflow_id=workflow_id))
+        return workflow_id
+
+    operator.perform(f"bulk {verb}", workflow_id, act, {"filter": conditions}, "bulk operation")
+    return number
+
+
+def carry_out(number: int, limit: int = BATCH) -> bool:
+    """Do the next runs of an operation; return whether there may be more."""
+    operation = bulk_operations.get(number)
+    actor = Actor(
+        kind=operation.actor_kind,
+        id=operation.actor_id,
+        label=operation.actor_label,
+        user=_user(operation.actor_kind, operation.actor_id),
+    )
+    operator = Operator(actor=actor, reason=operation.reason, bulk_operation=str(number))
+    found = bulk_operations.next_runs(operation, limit)
+    for row, workflow_id in found:
+        _do_one(operator, operation, row, workflow_id)
+    if len(found) < limit:
+        bulk_operations.finish(number)
+        return False
+    return True
+
+
+def _do_one(operator: Operator, operation: Any, row: int, workflow_id: str) -> None:
+    try:
+        with database.transact():
+            [result] = getattr(operator, operation.verb)([workflow_id], **operation.options)
+            bulk_operations.advance(operation.pk, row, result.outcome)
+    except AlreadyDone:
+        return
+
+
+def _user(kind: str, user_id: str) -> Any:
+    """Return the actor's user as it is now: permissions taken away meanwhile do not hold."""
+    if kind not in ("user", "token"):
+        return None
+    return get_user_model()._default_manager.filter(pk=user_id).first()

@@ -1,0 +1,201 @@
+"""An operator's verbs: the same permission, state and audit rules for every surface."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from durable_app.control import runs as verbs_on_runs
+from durable_app.control.actors import Actor
+from durable_app.control.verbs import VERBS, Verb
+from durable_app.errors import DurableError, PermissionDeniedError
+from durable_app.store import audit, database, lifecycle, runs
+from durable_app.store.audit import Deed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What became of a verb on one target."""
+
+    target: str
+    outcome: str
+    """"done", "denied", "refused" or "failed"."""
+    detail: str = ""
+    """Why not, in a sentence."""
+    made: str = ""
+    """The id of the run that the verb made, if it made one."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the verb took effect."""
+        return self.outcome == "done"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operator:
+    """Performs verbs for an actor, each with a reason; nothing is done without its record."""
+
+    actor: Actor
+    reason: str = ""
+    bulk_operation: str = ""
+    """The bulk operation that this is part of."""
+
+    # on runs
+
+    def cancel(self, workflow_ids: Iterable[str], *, cancel_children: bool = False) -> list[Result]:
+        """Cancel runs, and their descendants if asked; a running one ends at its next step."""
+        details = {"cancel_children": True} if cancel_children else {}
+
+        def act(workflow_id: str) -> str:
+            found = verbs_on_runs.cancel([workflow_id], cancel_children=cancel_children)
+            return _or_refuse(workflow_id in found, "The run has ended meanwhile.")
+
+        return self._on_each("cancel", workflow_ids, act, details)
+
+    def resume(self, workflow_ids: Iterable[str], *, queue_name: str | None = None) -> list[Result]:
+        """Let cancelled or dead-lettered runs go on after their last recorded step."""
+
+        def act(workflow_id: str) -> str:
+            verbs_on_runs.resume([workflow_id], queue_name=queue_name)
+            return ""
+
+        return self._on_each("resume", workflow_ids, act, {"queue": queue_name} if queue_name else {})
+
+    def run_now(self, workflow_ids: Iterable[str]) -> list[Result]:
+        """Let runs start that are delayed, or that stand in a queue: past its limits."""
+
+        def act(workflow_id: str) -> str:
+            return _or_refuse(lifecycle.run_now(workflow_id), "The run has been taken meanwhile.")
+
+        return self._on_each("run_now", workflow_ids, act)
+
+    def retry(self, workflow_ids: Iterable[str]) -> list[Result]:
+        """Run unsuccessful runs again under new ids, from the step that failed; the old ones stay."""
+        return self._on_each("retry", workflow_ids, verbs_on_runs.retry)
+
+    def fork(self, workflow_id: str, start_step: int, **options: Any) -> Result:
+        """Run a history again under a new id; ``options`` are those of ``fork_workflow``."""
+        act = partial(verbs_on_runs.fork_from, start_step=start_step, **options)
+        return self._on_each("fork", [workflow_id], act, {"start_step": start_step})[0]
+
+    def rewind(self, workflow_id: str, start_step: int) -> Result:
+        """Run a finished run again under its own id; its later history is dropped."""
+        act = partial(verbs_on_runs.rewind_from, start_step=start_step)
+        return self._on_each("rewind", [workflow_id], act, {"start_step": start_step})[0]
+
+    def send(
+        self, workflow_ids: Iterable[str], message: Any, topic: str = "", idempotency_key: str | None = None
+    ) -> list[Result]:
+        """Send a message to runs."""
+        act = partial(verbs_on_runs.send, message=message, topic=topic, idempotency_key=idempotency_key)
+        return self._on_each("send", workflow_ids, act, {"topic": topic})
+
+    def delete(self, workflow_ids: Iterable[str], *, delete_children: bool = False) -> list[Result]:
+        """Delete finished runs with all that belongs to them."""
+
+        def act(workflow_id: str) -> str:
+            verbs_on_runs.delete([workflow_id], delete_children=delete_children)
+            return ""
+
+        return self._on_each("delete", workflow_ids, act)
+
+    def _on_each(
+        self,
+        name: str,
+        workflow_ids: Iterable[str],
+        act: Callable[[str], str],
+        details: dict[str, Any] | None = None,
+    ) -> list[Result]:
+        """Do it to each by itself: one that cannot be done does not stop the others."""
+        verb = VERBS[name]
+        return [self._on_run(verb, one, act, details or {}) for one in dict.fromkeys(workflow_ids)]
+
+    def _on_run(
+        self, verb: Verb, workflow_id: str, act: Callable[[str], str], details: dict[str, Any]
+    ) -> Result:
+        run = runs.find(workflow_id)
+        if run is None:
+            # Unknown and invisible runs look alike, also to those who may do nothing.
+            outcome = "failed" if self.actor.may(verb.permission) else "denied"
+            return self._noted(
+                verb.name, Result(target=workflow_id, outcome=outcome, detail=_MISSING), details
+            )
+        if not self.actor.may(verb.permission, run):
+            return self._noted(
+                verb.name, Result(target=workflow_id, outcome="denied", detail=_DENIED), details
+            )
+        refusal = verb.refusal(run.status)
+        if refusal:
+            return self._noted(
+                verb.name, Result(target=workflow_id, outcome="refused", detail=refusal), details
+            )
+        return self.perform(verb.name, workflow_id, partial(act, workflow_id), details)
+
+    # on anything
+
+    def require(self, permission: str, verb: str, target_kind: str, target_id: str = "") -> None:
+        """Raise PermissionDeniedError, having recorded it, unless the actor may use a verb."""
+        if self.actor.may(permission):
+            return
+        denied = Result(target=target_id, outcome="denied", detail=_DENIED)
+        self._noted(verb, denied, {}, target_kind)
+        raise PermissionDeniedError(verb, permission)
+
+    def perform(
+        self,
+        verb: str,
+        target: str,
+        act: Callable[[], str],
+        details: dict[str, Any] | None = None,
+        target_kind: str = "workflow",
+    ) -> Result:
+        """Do something and record it, in one transaction; the engine's refusal is a result, not an error.
+
+        ``act`` returns the id of what it made, or an empty text.
+        """
+        details = details or {}
+        try:
+            with database.transact():
+                made = act()
+                noted = {**details, "made": made} if made else details
+                return self._noted(verb, Result(target=target, outcome="done", made=made), noted, target_kind)
+        except DurableError as error:
+            outcome = "refused" if isinstance(error, Refused) else "failed"
+            failed = Result(target=target, outcome=outcome, detail=str(error))
+            return self._noted(verb, failed, details, target_kind)
+
+    def _noted(
+        self, verb: str, result: Result, details: dict[str, Any], target_kind: str = "workflow"
+    ) -> Result:
+        noted = {**details, "detail": result.detail} if result.detail else details
+        audit.record(
+            Deed(
+                verb=verb,
+                outcome=result.outcome,
+                actor_kind=self.actor.kind,
+                actor_id=self.actor.id,
+                actor_label=self.actor.label,
+                target_kind=target_kind,
+                target_id=result.target[:255],
+                reason=self.reason,
+                details=noted,
+                ip=self.actor.ip,
+                request_id=self.actor.request_id,
+                bulk_operation=self.bulk_operation,
+            )
+        )
+        return result
+
+
+class Refused(DurableError):
+    """The target's state does not allow the verb (any more)."""
+
+
+_MISSING = "There is no such run."
+_DENIED = "The permission is missing."
+
+
+def _or_refuse(worked: bool, why: str) -> str:
+    if not worked:
+        raise Refused(why)
+    return ""
