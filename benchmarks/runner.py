@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from benchmarks import databases, trial
 from benchmarks.samples import Sample
 from benchmarks.summary import Results
-from benchmarks.workloads import POSTGRESQL, Workload
+from benchmarks.workload import POSTGRESQL, Workload
 
 Report = Callable[[str], None]
 

@@ -1,5 +1,6 @@
 """What one trial measured, and how a trial measures it."""
 
+import math
 import resource
 import statistics
 import time
@@ -10,7 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(kw_only=True)
 class Sample:
-    """The raw figures of one trial: one system, one workload, one round."""
+    """The raw figures of one trial: one system, one workload, one round.
+
+    The processor time is that of the processes that do the work: the trial's own, or its workers'.
+    """
 
     units: int = 0
     seconds: float = 0.0
@@ -23,10 +27,16 @@ class Sample:
 
     @property
     def cpu_ms_per_unit(self) -> float:
-        return 1000 * self.cpu_seconds / self.units
+        return 1000 * self.cpu_seconds / self.units if self.units else math.nan
+
+    @property
+    def cpu_percent(self) -> float:
+        return 100 * self.cpu_seconds / self.seconds
 
     def percentile_ms(self, percent: int) -> float:
-        """Return the latency in ms that so many percent of the workflows stay under."""
+        """Return the latency in ms that so many percent stay under; NaN if none was taken."""
+        if not self.latencies:
+            return math.nan
         if len(self.latencies) == 1:
             return 1000 * self.latencies[0]
         cuts = statistics.quantiles(self.latencies, n=100, method="inclusive")

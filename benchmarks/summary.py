@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from benchmarks.samples import Sample
-from benchmarks.workloads import Workload
+from benchmarks.workload import AtMost, Budget, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,18 @@ class Line:
     p50_ms: float
     p99_ms: float
     cpu_ms_per_unit: float
+    cpu_percent: float
     times_baseline: Ratio | None
     share_of_floor: Ratio | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a budget: the figure it is about."""
+
+    budget: Budget
+    figure: float
+    is_met: bool
 
 
 @dataclass(kw_only=True)
@@ -47,12 +57,20 @@ class Results:
     def samples(self, system: str) -> list[Sample]:
         return [samples[system] for samples in self.rounds.values() if system in samples]
 
-    def budget_is_met(self) -> bool | None:
-        """Tell whether we are as fast as we owe, or None if that was not measured."""
-        ratio = self._ratio(self.workload.ours, self.workload.baseline)
-        if ratio is None or self.workload.budget is None:
-            return None
-        return ratio.median >= self.workload.budget
+    def verdicts(self) -> list[Verdict]:
+        """Return whether we are as fast as we owe, for each budget that was measured."""
+        ours = self.workload.ours
+        if not self.samples(ours):
+            return []
+        found = [(budget, self._figure(budget, self._line(ours))) for budget in self.workload.budgets]
+        return [_verdict(budget, figure) for budget, figure in found if figure is not None]
+
+    def _figure(self, budget: Budget, line: Line) -> float | None:
+        if isinstance(budget, AtMost):
+            figure: float = getattr(line, budget.figure)
+            return figure
+        ratio = self._ratio(line.system, budget.system)
+        return None if ratio is None else ratio.median
 
     def _line(self, system: str) -> Line:
         samples = self.samples(system)
@@ -62,6 +80,7 @@ class Results:
             p50_ms=statistics.median(sample.percentile_ms(50) for sample in samples),
             p99_ms=statistics.median(sample.percentile_ms(99) for sample in samples),
             cpu_ms_per_unit=statistics.median(sample.cpu_ms_per_unit for sample in samples),
+            cpu_percent=statistics.median(sample.cpu_percent for sample in samples),
             times_baseline=self._ratio(system, self.workload.baseline),
             share_of_floor=self._ratio(system, self.workload.floor),
         )
@@ -69,10 +88,15 @@ class Results:
     def _ratio(self, system: str, other: str | None) -> Ratio | None:
         """Compare two systems within each round: the machine's speed swings between rounds."""
         ratios = [
-            samples[system].per_second / samples[other].per_second
+            self.workload.speed(samples[system]) / self.workload.speed(samples[other])
             for samples in self.rounds.values()
             if other is not None and system in samples and other in samples
         ]
         if not ratios:
             return None
         return Ratio(median=statistics.median(ratios), low=min(ratios), high=max(ratios))
+
+
+def _verdict(budget: Budget, figure: float) -> Verdict:
+    is_met = figure <= budget.most if isinstance(budget, AtMost) else figure >= budget.times
+    return Verdict(budget=budget, figure=figure, is_met=is_met)

@@ -3,29 +3,79 @@
 import json
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.summary import Line, Ratio, Results
+from benchmarks.summary import Line, Ratio, Results, Verdict
+from benchmarks.workload import AtMost, Kind
 
-HEADINGS = ("per second", "p50 ms", "p99 ms", "CPU ms", "x DBOS (range)", "% of floor (range)")
-WIDTHS = (10, 9, 9, 8, 20, 20)
+Cells = dict[str, Callable[[Line], str]]
+
+RATIOS: Cells = {
+    "x {baseline} (range)": lambda line: _ratio(line.times_baseline, scale=1, digits=1),
+    "% of floor (range)": lambda line: _ratio(line.share_of_floor, scale=100, digits=0),
+}
+COLUMNS: dict[Kind, Cells] = {
+    Kind.THROUGHPUT: {
+        "per second": lambda line: f"{line.per_second:,.0f}",
+        "p50 ms": lambda line: f"{line.p50_ms:,.2f}",
+        "p99 ms": lambda line: f"{line.p99_ms:,.2f}",
+        "CPU ms": lambda line: f"{line.cpu_ms_per_unit:.3f}",
+        **RATIOS,
+    },
+    Kind.LATENCY: {
+        "p50 ms": lambda line: f"{line.p50_ms:,.2f}",
+        "p99 ms": lambda line: f"{line.p99_ms:,.2f}",
+        "CPU ms": lambda line: f"{line.cpu_ms_per_unit:.3f}",
+        **RATIOS,
+    },
+    Kind.IDLE: {
+        "per second": lambda line: f"{line.per_second:,.1f}",
+        "CPU %": lambda line: f"{line.cpu_percent:.2f}",
+        **RATIOS,
+    },
+}
+NOTES = {
+    Kind.THROUGHPUT: "{units} per second; p50 and p99 of a call; Python CPU ms of a {unit}",
+    Kind.LATENCY: "{units}: p50 and p99; Python CPU ms of the workers for each; ratios of p50",
+    Kind.IDLE: "{units} per second; Python CPU in percent of a core; ratios of {units}",
+}
 
 
 def table(results: Results) -> str:
     """Lay out one workload's results."""
     workload = results.workload
-    width = max(len(system) for system in workload.systems)
-    unit = workload.unit.removesuffix("s")
-    lines = [
-        f"{workload.name}: {workload.title}",
-        f"  ({workload.unit} per second; p50 and p99 of a workflow; Python CPU ms of a {unit})",
-        _row("", HEADINGS, width),
-        *(_row(line.system, _cells(line), width) for line in results.lines()),
-        *(f"{system} did not run: {reason}" for system, reason in results.failures.items()),
+    columns = COLUMNS[workload.kind]
+    rows = [["", *(heading.format(baseline=workload.baseline) for heading in columns)]]
+    rows += [[line.system, *(cell(line) for cell in columns.values())] for line in results.lines()]
+    note = NOTES[workload.kind].format(units=workload.unit, unit=workload.unit.removesuffix("s"))
+    return "\n".join(
+        [
+            f"{workload.name}: {workload.title}",
+            f"  ({note})",
+            *_laid_out(rows),
+            *(f"  {system} did not run: {reason}" for system, reason in results.failures.items()),
+            *(f"  budget of {workload.ours}: {_said(verdict)}" for verdict in results.verdicts()),
+        ]
+    )
+
+
+def _laid_out(rows: list[list[str]]) -> list[str]:
+    """Align the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
     ]
-    return "\n".join(lines + _verdict(results))
+
+
+def _said(verdict: Verdict) -> str:
+    budget = verdict.budget
+    word = "met" if verdict.is_met else "missed"
+    if isinstance(budget, AtMost):
+        return f"at most {budget.most:g} {budget.unit}: {word} ({verdict.figure:.2g})"
+    return f"{budget.times:g} x {budget.system}: {word} ({verdict.figure:.1f})"
 
 
 def machine(server: str) -> str:
@@ -40,36 +90,11 @@ def write_json(path: Path, all_results: list[Results], server: str) -> None:
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _row(name: str, cells: tuple[str, ...], width: int) -> str:
-    columns = (cell.rjust(size) for cell, size in zip(cells, WIDTHS, strict=True))
-    return f"  {name.ljust(width)}{' '.join(columns)}"
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    return (
-        f"{line.per_second:,.0f}",
-        f"{line.p50_ms:,.2f}",
-        f"{line.p99_ms:,.2f}",
-        f"{line.cpu_ms_per_unit:.3f}",
-        _ratio(line.times_baseline, scale=1, digits=1),
-        _ratio(line.share_of_floor, scale=100, digits=0),
-    )
-
-
 def _ratio(ratio: Ratio | None, *, scale: float, digits: int) -> str:
     if ratio is None:
         return "-"
     median, low, high = (f"{scale * value:.{digits}f}" for value in (ratio.median, ratio.low, ratio.high))
     return f"{median} ({low}-{high})"
-
-
-def _verdict(results: Results) -> list[str]:
-    met = results.budget_is_met()
-    if met is None:
-        return []
-    workload = results.workload
-    word = "met" if met else "missed"
-    return [f"  budget of {workload.ours}: {workload.budget:g} x {workload.baseline}: {word}"]
 
 
 def _as_data(results: Results) -> dict[str, Any]:
@@ -78,8 +103,7 @@ def _as_data(results: Results) -> dict[str, Any]:
         "name": workload.name,
         "title": workload.title,
         "unit": workload.unit,
-        "budget": workload.budget,
-        "budget_is_met": results.budget_is_met(),
+        "verdicts": [asdict(verdict) for verdict in results.verdicts()],
         "systems": [asdict(line) for line in results.lines()],
         "per_second_by_round": {
             system: [sample.per_second for sample in results.samples(system)] for system in workload.systems

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from benchmarks import workloads
 from benchmarks.contestants import launch
 from benchmarks.samples import Sample
+from benchmarks.workload import Workload
 
 
 class TrialError(Exception):
     """A system could not run a workload; the message is its last word."""
 
 
-def start(workload: workloads.Workload, system: str, seconds: float, url: str) -> Sample:
+def start(workload: Workload, system: str, seconds: float, url: str) -> Sample:
     """Run a trial in a fresh process and return what it measured."""
     command = [sys.executable, "-m", "benchmarks.trial", workload.name, system, str(seconds)]
     environment = os.environ | {"DATABASE_URL": url}

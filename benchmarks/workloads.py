@@ -1,57 +1,15 @@
-"""The workloads, as data: what is measured, who takes part and what we owe.
+"""The workloads, as data."""
 
-A workload's `drive` turns an open contestant into a `Sample`; a new kind of workload brings a new
-drive function and, if it needs one, a new verb on its contestants.
-"""
-
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.contestants import Contestant
-from benchmarks.samples import Sample, measure
-
-POSTGRESQL = "postgresql"
-SQLITE = "sqlite"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """One table of the report."""
-
-    group: str
-    name: str
-    title: str
-    unit: str
-    drive: Callable[[Contestant, float], Sample]
-    systems: tuple[str, ...]
-    baseline: str
-    ours: str
-    budget: float | None
-    floor: str | None = None
-    vendor: str = POSTGRESQL
-
-
-def in_sequence(contestant: Contestant, seconds: float, *, steps: int) -> Sample:
-    """Run workflows of so many steps one after another in one thread."""
-
-    def turn() -> list[float]:
-        began = time.perf_counter()
-        contestant.run(steps)
-        return [time.perf_counter() - began]
-
-    return measure(turn, units_per_run=steps, seconds=seconds)
-
-
-def together(contestant: Contestant, seconds: float, *, count: int, steps: int) -> Sample:
-    """Run waves of concurrent workflows; each wave starts when the one before is done."""
-    return measure(lambda: contestant.run_together(count, steps), units_per_run=steps, seconds=seconds)
-
+from benchmarks.queue_drives import answer, drain, enqueue_in_bulk, enqueue_singly, idle, pick_up, play
+from benchmarks.run_drives import in_sequence, together
+from benchmarks.workload import SQLITE, AtMost, Kind, Times, Workload
 
 FLOORS = ("floor leader", "floor leader+fence")
+QUEUES = ("dbos queue", "procrastinate", "pgqueuer", "durable queue", "durable queue async", "floor queue")
 
-WORKLOADS = (
+RUNS = (
     Workload(
         group="W1",
         name="W1",
@@ -62,7 +20,7 @@ WORKLOADS = (
         baseline="dbos",
         ours="durable",
         floor="floor leader+fence",
-        budget=4,
+        budgets=(Times(times=4, system="dbos"),),
     ),
     Workload(
         group="W2",
@@ -74,7 +32,7 @@ WORKLOADS = (
         baseline="dbos",
         ours="durable",
         floor="floor leader+fence",
-        budget=8,
+        budgets=(Times(times=8, system="dbos"),),
     ),
     Workload(
         group="W2",
@@ -86,7 +44,7 @@ WORKLOADS = (
         baseline="dbos",
         ours="durable",
         floor="floor leader+fence",
-        budget=8,
+        budgets=(Times(times=8, system="dbos"),),
     ),
     Workload(
         group="W3",
@@ -98,7 +56,7 @@ WORKLOADS = (
         baseline="dbos",
         ours="durable",
         floor="floor leader+fence",
-        budget=12,
+        budgets=(Times(times=12, system="dbos"),),
     ),
     Workload(
         group="W3a",
@@ -110,8 +68,142 @@ WORKLOADS = (
         baseline="dbos async",
         ours="durable async",
         floor="floor async",
-        budget=15,
+        budgets=(Times(times=15, system="dbos async"),),
     ),
+)
+
+LINES = (
+    Workload(
+        group="W4",
+        name="W4/enqueue",
+        title="enqueue one by one, one thread; nobody drains",
+        unit="jobs",
+        drive=enqueue_singly,
+        systems=("dbos queue", "procrastinate", "pgqueuer", "durable queue", "floor queue"),
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(Times(times=2.5, system="dbos queue"),),
+    ),
+    Workload(
+        group="W4",
+        name="W4/drain",
+        title="drain jobs that do nothing, one worker process",
+        unit="jobs",
+        drive=partial(drain, processes=1),
+        systems=QUEUES,
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(Times(times=10, system="dbos queue"), Times(times=1.5, system="pgqueuer")),
+    ),
+    Workload(
+        group="W4",
+        name="W4/drain2",
+        title="drain jobs that do nothing, two worker processes",
+        unit="jobs",
+        drive=partial(drain, processes=2),
+        systems=QUEUES,
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+    ),
+    Workload(
+        group="W4b",
+        name="W4b/enqueue",
+        title="enqueue in bulk",
+        unit="jobs",
+        drive=enqueue_in_bulk,
+        systems=("procrastinate", "pgqueuer", "durable queue", "floor queue"),
+        baseline="pgqueuer",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(Times(times=1, system="pgqueuer"),),
+    ),
+    Workload(
+        group="W4b",
+        name="W4b/drain",
+        title="drain jobs that were enqueued in bulk, one worker process",
+        unit="jobs",
+        drive=partial(drain, processes=1, in_bulk=True),
+        systems=QUEUES[1:],
+        baseline="pgqueuer",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(Times(times=1.5, system="pgqueuer"),),
+    ),
+    Workload(
+        group="W5",
+        name="W5",
+        title="from enqueue to the first line of the job, idle queue",
+        unit="jobs",
+        drive=pick_up,
+        systems=("dbos queue", "dbos queue, eager", *QUEUES[1:]),
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(
+            AtMost(most=10, figure="p50_ms", unit="ms at p50"),
+            AtMost(most=30, figure="p99_ms", unit="ms at p99"),
+        ),
+        kind=Kind.LATENCY,
+    ),
+    Workload(
+        group="W5",
+        name="W5/idle",
+        title="what a worker costs while there is nothing to do",
+        unit="statements",
+        drive=idle,
+        systems=("dbos queue", "dbos queue, eager", "procrastinate", "pgqueuer", "durable queue", "floor queue"),
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(
+            AtMost(most=2, figure="per_second", unit="statements a second"),
+            AtMost(most=0.5, figure="cpu_percent", unit="% of a core"),
+        ),
+        kind=Kind.IDLE,
+    ),
+    Workload(
+        group="W5r",
+        name="W5r",
+        title="from enqueue to the result in the process that enqueued, idle queue",
+        unit="jobs",
+        drive=answer,
+        systems=("dbos queue", "pgqueuer", "durable queue", "durable queue async", "floor queue"),
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(AtMost(most=25, figure="p50_ms", unit="ms at p50"),),
+        kind=Kind.LATENCY,
+    ),
+    Workload(
+        group="W6",
+        name="W6/messages",
+        title="send and recv there and back, two processes",
+        unit="round trips",
+        drive=partial(play, game="messages"),
+        systems=("dbos queue", "durable queue", "floor queue"),
+        baseline="dbos queue",
+        ours="durable queue",
+        floor="floor queue",
+        budgets=(AtMost(most=8, figure="p50_ms", unit="ms at p50"),),
+        kind=Kind.LATENCY,
+    ),
+    Workload(
+        group="W6",
+        name="W6/events",
+        title="set_event and get_event there and back, two processes",
+        unit="round trips",
+        drive=partial(play, game="events"),
+        systems=("dbos queue", "durable queue"),
+        baseline="dbos queue",
+        ours="durable queue",
+        kind=Kind.LATENCY,
+    ),
+)
+
+EMBEDDED = (
     Workload(
         group="W10",
         name="W10/1",
@@ -121,7 +213,6 @@ WORKLOADS = (
         systems=("dbos", "durable"),
         baseline="dbos",
         ours="durable",
-        budget=None,
         vendor=SQLITE,
     ),
     Workload(
@@ -133,7 +224,7 @@ WORKLOADS = (
         systems=("dbos", "durable"),
         baseline="dbos",
         ours="durable",
-        budget=5,
+        budgets=(Times(times=5, system="dbos"),),
         vendor=SQLITE,
     ),
     Workload(
@@ -145,10 +236,12 @@ WORKLOADS = (
         systems=("dbos", "durable"),
         baseline="dbos",
         ours="durable",
-        budget=10,
+        budgets=(Times(times=10, system="dbos"),),
         vendor=SQLITE,
     ),
 )
+
+WORKLOADS = RUNS + LINES + EMBEDDED
 
 
 def named(name: str) -> Workload:

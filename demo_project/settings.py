@@ -23,6 +23,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "durable_app",
     "demo_project.orders",
+    "demo_project.ingestion",
+    "demo_project.reports",
+    "demo_project.agent",
+    "demo_project.outbox",
 ]
 
 MIDDLEWARE = [
@@ -77,3 +81,11 @@ DURABLE = {"POLL_INTERVAL": timedelta(milliseconds=250)}
 PAYMENT_PROVIDER_URL = os.environ.get("PAYMENT_PROVIDER_URL", "http://127.0.0.1:8001")
 PAYMENT_TIMEOUT = timedelta(minutes=10)
 """How long a customer has to pay before the order is cancelled."""
+
+WEBHOOK_URL = os.environ.get("WEBHOOK_URL", "http://127.0.0.1:8002")
+WEBHOOK_SECRET = os.environ.get("WEBHOOK_SECRET", "demo-only")
+"""What the shop and the receiver of its events share."""
+
+LANGUAGE_MODEL_URL = os.environ.get("LANGUAGE_MODEL_URL", "http://127.0.0.1:8003")
+APPROVAL_TIMEOUT = timedelta(minutes=10)
+"""How long a person has to approve what the assistant may not do alone."""

@@ -12,6 +12,7 @@ from durable_app.arguments import HintsValidator
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
 from durable_app.engine.flow import Flow, adrive, drive, drive_blocking, on_event_loop
+from durable_app.engine.identity import REQUIRED_ROLES
 from durable_app.engine.launch import Target, refuse_in_step
 from durable_app.errors import (
     DurableError,
@@ -49,12 +50,18 @@ class Decorated(Generic[P, R]):
         self.func, self.binding = _unwrapped(func)
         self.name = _checked_name(name or self.func.__qualname__)
         self.is_async = iscoroutinefunction(self.func)
+        self.required_roles: tuple[str, ...] | None = getattr(self.func, REQUIRED_ROLES, None)
+        """None where nothing is said: the class may say it."""
         functools.update_wrapper(cast(Any, self), self.func)
         if self.is_async:
             markcoroutinefunction(cast(Any, self))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.name}>"
+
+    def require(self, roles: tuple[str, ...]) -> None:
+        """Let only those run it who have one of these roles; an empty tuple opens it to all."""
+        self.required_roles = roles
 
     def _place(self) -> Scope | None:
         """Return the workflow that this call is an operation of; None outside, and inside a step."""
@@ -110,8 +117,14 @@ class Workflow(Decorated[P, R]):
             max_recovery_attempts=self.max_recovery_attempts,
             serialization=self.serialization_type,
             validate_args=self._validator(),
+            required_roles=self.required_roles or (),
         )
         registry.add_workflow(self.definition)
+
+    def require(self, roles: tuple[str, ...]) -> None:
+        """Let only those run it who have one of these roles; an empty tuple opens it to all."""
+        super().require(roles)
+        self._register(self.binding)
 
     def _validator(self) -> Validator | None:
         if callable(self.validate_args):

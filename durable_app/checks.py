@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
-from durable_app import conf
+from durable_app import conf, serialization
 
 
 @register("durable_app")
@@ -16,6 +16,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """E008: the settings are read as the worker would read them."""
     try:
         options = conf.Options.from_settings()
+        serialization.check()
     except ImproperlyConfigured as error:
         return [Error(str(error), hint="Correct DURABLE in the settings.", id="durable.E008")]
     if options.DATABASE not in connections:
@@ -28,6 +29,25 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return _check_engine(options.DATABASE)
+
+
+@register("durable_app")
+def check_pickle(**kwargs: Any) -> list[CheckMessage]:
+    """W011: whoever has SECRET_KEY and may write rows runs code in the workers."""
+    try:
+        options = conf.Options.from_settings()
+    except ImproperlyConfigured:
+        return []
+    if serialization.PICKLE not in (options.SERIALIZER, *options.ALLOWED_SERIALIZERS):
+        return []
+    return [
+        Warning(
+            "DURABLE enables the pickle serializer: who has SECRET_KEY and may write to the tables can run "
+            "code in the workers.",
+            hint="Register the project's types with @durable_app.serializable instead, or silence this.",
+            id="durable.W011",
+        )
+    ]
 
 
 @register("durable_app")

@@ -1,15 +1,29 @@
 """Blocks that say how the workflows started in them are to run."""
 
+from collections.abc import Iterable
 from contextvars import Token
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, TypedDict, Unpack
 
-from durable_app.engine.context import Ambient, ChosenID, ChosenTimeout, EnqueueOptions, ambient
-from durable_app.engine.launch import ID_LENGTH, checked_id, is_storable
+from django.utils.functional import LazyObject
+
+from durable_app.engine.context import (
+    Acting,
+    Ambient,
+    ChosenID,
+    ChosenTimeout,
+    EnqueueOptions,
+    Identity,
+    ambient,
+)
+from durable_app.engine.identity import EVERY_ROLE, checked_roles
+from durable_app.engine.launch import checked_id
 from durable_app.engine.timers import FAR, seconds_of
 from durable_app.errors import DurableError, InvalidOptionError, SerializationError
+from durable_app.identifiers import ID_LENGTH, is_storable
 
 
 class _Block:
@@ -152,6 +166,54 @@ def checked_delay(delay: float | timedelta) -> timedelta:
     if seconds < 0:
         raise InvalidOptionError(f"a delay must not be below zero, but is {delay}")
     return timedelta(seconds=min(seconds, FAR.total_seconds()))
+
+
+class SetIdentity(_Block):
+    """Say on whose behalf the workflows started in the block run; they keep it, and so do their children.
+
+    ``user`` is a user of Django's, whose groups' names are the roles (a superuser has every role, written
+    "*", and an inactive user none), or a text, or None for nobody; or a function that returns one of these.
+    ``roles`` are taken instead of the groups. Who it is, and the groups, are looked up when something is
+    started first. Raises InvalidOptionError.
+    """
+
+    def __init__(self, user: Any, roles: Iterable[str] | None = None) -> None:
+        super().__init__()
+        given = None if roles is None else checked_roles(roles)
+        self._acting = Acting(partial(_identity_of, user, given))
+        # Not isinstance(): it would look at what a lazy object hides, such as `request.user`.
+        if not callable(user) and not issubclass(type(user), LazyObject) and not _is_django_user(user):
+            self._acting.identity()
+
+    def _changes(self) -> dict[str, Any]:
+        return {"identity": self._acting}
+
+
+def _is_django_user(user: Any) -> bool:
+    return hasattr(user, "get_username")
+
+
+def _identity_of(user: Any, roles: tuple[str, ...] | None) -> Identity:
+    if callable(user):
+        user = user()
+    if user is None or isinstance(user, str):
+        return Identity(user=_checked_text(user, "a user"), roles=roles)
+    if not _is_django_user(user):
+        raise InvalidOptionError(f"a user is one of Django's or a text, not {user!r}")
+    if not user.is_authenticated:
+        return Identity(roles=roles)
+    name = _checked_text(user.get_username(), "a user")
+    return Identity(user=name, roles=_roles_of(user) if roles is None else roles)
+
+
+def _roles_of(user: Any) -> tuple[str, ...]:
+    """Return the names of a user's groups. (A group called "*" is no key to everything.)"""
+    groups = getattr(user, "groups", None)
+    if not user.is_active or groups is None:
+        return ()
+    names = groups.order_by("name").values_list("name", flat=True)
+    found = tuple(name for name in names if name != EVERY_ROLE)
+    return (EVERY_ROLE, *found) if getattr(user, "is_superuser", False) else found
 
 
 class SetWorkflowAttributes(_Block):

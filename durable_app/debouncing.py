@@ -14,10 +14,12 @@ from durable_app.engine import calls
 from durable_app.engine.checkpoints import outcome, replayed
 from durable_app.engine.context import EnqueueOptions, Scope, ambient, current
 from durable_app.engine.flow import Call, Flow, adrive, drive_blocking
-from durable_app.engine.launch import ID_LENGTH, Parent, Target, new_run, refuse_in_step
+from durable_app.engine.identity import settled
+from durable_app.engine.launch import Parent, Target, new_run, refuse_in_step
 from durable_app.engine.timers import FAR, seconds_of
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import WorkflowHandle
+from durable_app.identifiers import ID_LENGTH
 from durable_app.limits import DEFAULT_QUEUE, checked_queue_name
 from durable_app.starting import target_of
 from durable_app.store import delays
@@ -113,6 +115,7 @@ async def _ahandle(flow: Flow[str]) -> WorkflowHandle[Any]:
 
 
 def _outside(call: _Call) -> Flow[str]:
+    yield from settled()
     started = yield Call(delays.bounce, call.record())
     return str(started.workflow_id)
 
@@ -122,6 +125,7 @@ def _inside(scope: Scope, position: Position, call: _Call) -> Flow[str]:
     if found is not None:
         yield from outcome(found)
         return found.child_workflow_id or ""
+    yield from settled()
     new = call.record(child_of=Parent(scope=scope, step_id=position.step_id))
     started = yield from calls.launched(scope, position, new, delays.bounce, name=STEP)
     return started.workflow_id

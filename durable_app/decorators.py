@@ -12,6 +12,7 @@ from django.db import transaction as django_transaction
 from durable_app.callables import Decorated, Workflow
 from durable_app.engine.context import Scope
 from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.identity import guarded, plainly
 from durable_app.engine.steps import StepPlan, run_step
 from durable_app.engine.transactions import TransactionPlan, run_transaction
 from durable_app.errors import InvalidOptionError
@@ -42,18 +43,26 @@ class _StepLike(Decorated[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step and return its output, or return what it recorded."""
         scope = self._place()
-        if scope is None:
+        if scope is not None:
+            self._refuse_on_loop()
+            flow = self._guarded(self._flow(scope, args, kwargs))
+        elif not self.required_roles:
             return cast(R, self._plainly(*args, **kwargs))
-        self._refuse_on_loop()
-        flow = self._flow(scope, args, kwargs)
+        else:
+            flow = self._guarded(plainly(self._plainly, args, kwargs))
         return cast(R, adrive(flow) if self.is_async else drive(flow))
+
+    def _guarded(self, flow: Flow[Any]) -> Flow[Any]:
+        return guarded(self.name, self.required_roles, flow) if self.required_roles else flow
 
     @markcoroutinefunction
     def acall(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await the step in an async workflow, whatever colour its function has."""
         scope = self._place()
         if scope is not None:
-            return adrive(self._flow(scope, args, kwargs))
+            return adrive(self._guarded(self._flow(scope, args, kwargs)))
+        if self.required_roles:
+            return adrive(self._guarded(plainly(self._plainly, args, kwargs)))
         if self.is_async:
             return self.func(*args, **kwargs)
         return sync_to_async(self._plainly)(*args, **kwargs)

@@ -13,7 +13,7 @@ from asgiref.sync import markcoroutinefunction
 from durable_app import control
 from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Flow, adrive, drive_blocking
-from durable_app.engine.launch import checked_id, is_storable, new_id
+from durable_app.engine.launch import checked_id, new_id
 from durable_app.engine.messaging import in_step
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import (
@@ -25,6 +25,7 @@ from durable_app.handles import (
     shown_step,
     status_of,
 )
+from durable_app.identifiers import is_storable
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.store import listing
 from durable_app.store.forking import Fork, Rewind

@@ -11,9 +11,10 @@ from durable_app import serialization
 from durable_app.engine import messaging, timers
 from durable_app.engine.context import current, require_trunk, require_workflow
 from durable_app.engine.flow import Flow, adrive, drive_blocking
-from durable_app.engine.launch import checked_id, is_storable
+from durable_app.engine.launch import checked_id
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import place, refuse_in_transaction
+from durable_app.identifiers import is_storable
 from durable_app.store.records import Parcel
 
 T = TypeVar("T")

@@ -1,8 +1,10 @@
 """The whole public vocabulary: what ``from durable_app import ...`` finds, on first use."""
 
+from durable_app.approvals import Answer, approval_form, await_for_approval, wait_for_approval
 from durable_app.callables import ConfiguredInstance
 from durable_app.contexts import (
     SetEnqueueOptions,
+    SetIdentity,
     SetWorkflowAttributes,
     SetWorkflowID,
     SetWorkflowTimeout,
@@ -25,10 +27,12 @@ from durable_app.errors import (
     DatabaseNotReadyError,
     DurableError,
     InvalidArgumentsError,
+    InvalidAnswerError,
     InvalidOptionError,
     InvalidTransitionError,
     InvalidWorkflowIDError,
     MaxStepRetriesExceeded,
+    NonExistentApprovalError,
     NonExistentQueueError,
     NonExistentScheduleError,
     NonExistentVersionError,
@@ -41,6 +45,7 @@ from durable_app.errors import (
     OwnershipLost,
     PatchNondeterminismError,
     PayloadTooLargeError,
+    PermissionDeniedError,
     PortableWorkflowError,
     QueryTimeoutError,
     QueueDeduplicatedError,
@@ -130,6 +135,13 @@ from durable_app.queues import (
     retrieve_queue,
     set_workflow_delay,
 )
+from durable_app.roles import (
+    assumed_role,
+    authenticated_roles,
+    authenticated_user,
+    default_required_roles,
+    required_roles,
+)
 from durable_app.schedules import (
     aapply_schedules,
     abackfill_schedule,
@@ -159,8 +171,8 @@ from durable_app.serialization import serializable
 from durable_app.store.schedules import (
     ScheduleInfo,
 )
+from durable_app.store.versions import VersionInfo
 from durable_app.versions import (
-    VersionInfo,
     adeprecate_patch,
     aget_latest_application_version,
     alist_application_versions,
@@ -177,6 +189,7 @@ from durable_app.versions import (
 )
 
 __all__ = [
+    "Answer",
     "AwaitedWorkflowCancelledError",
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
     "ConfiguredInstance",
@@ -187,11 +200,13 @@ __all__ = [
     "Debouncer",
     "DurableError",
     "FIRED_AT",
+    "InvalidAnswerError",
     "InvalidArgumentsError",
     "InvalidOptionError",
     "InvalidTransitionError",
     "InvalidWorkflowIDError",
     "MaxStepRetriesExceeded",
+    "NonExistentApprovalError",
     "NonExistentQueueError",
     "NonExistentScheduleError",
     "NonExistentVersionError",
@@ -204,6 +219,7 @@ __all__ = [
     "OwnershipLost",
     "PatchNondeterminismError",
     "PayloadTooLargeError",
+    "PermissionDeniedError",
     "PortableWorkflowError",
     "QueryTimeoutError",
     "Queue",
@@ -215,6 +231,7 @@ __all__ = [
     "SendMessage",
     "SerializationError",
     "SetEnqueueOptions",
+    "SetIdentity",
     "SetWorkflowAttributes",
     "SetWorkflowID",
     "SetWorkflowTimeout",
@@ -266,6 +283,7 @@ __all__ = [
     "apause_schedule",
     "application_version",
     "apply_schedules",
+    "approval_form",
     "arecv",
     "aregister_queue",
     "aresume_schedule",
@@ -281,13 +299,18 @@ __all__ = [
     "aset_latest_application_version",
     "aset_workflow_delay",
     "asleep",
+    "assumed_role",
     "astart_workflow",
     "atrigger_schedule",
+    "authenticated_roles",
+    "authenticated_user",
     "await_first",
+    "await_for_approval",
     "backfill_schedule",
     "cancel_workflow",
     "cancel_workflows",
     "create_schedule",
+    "default_required_roles",
     "delete_queue",
     "delete_schedule",
     "delete_workflow",
@@ -313,6 +336,7 @@ __all__ = [
     "pause_schedule",
     "recv",
     "register_queue",
+    "required_roles",
     "reserve_step",
     "resume_schedule",
     "resume_workflow",
@@ -336,6 +360,7 @@ __all__ = [
     "transaction",
     "trigger_schedule",
     "wait_first",
+    "wait_for_approval",
     "workflow",
     "workflow_id",
 ]

@@ -37,6 +37,8 @@ class Definition:
     serialization: str | None = None
     """The format of its runs: "portable", or None for the project's."""
     validate_args: Validator | None = None
+    required_roles: tuple[str, ...] = ()
+    """Of which who runs it must have one; empty: open to all."""
 
     @property
     def location(self) -> str:
@@ -137,6 +139,7 @@ class Registry:
     workflows: dict[str, Definition] = field(default_factory=dict)
     steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
     instances: dict[tuple[str, str], Any] = field(default_factory=dict)
+    forms: dict[str, Any] = field(default_factory=dict)
     classes: dict[str, type] = field(default_factory=dict)
     """Classes under a chosen name, and those that are made in functions, where no look finds them."""
     queues: dict[str, DeclaredQueue] = field(default_factory=dict)
@@ -235,6 +238,7 @@ class Registry:
         self.workflows.clear()
         self.steps.clear()
         self.instances.clear()
+        self.forms.clear()
         self.classes.clear()
         self.queues.clear()
         self.schedules.clear()

@@ -5,8 +5,9 @@ from typing import Any, Literal, Required, TypedDict, TypeVar
 
 from durable_app import serialization
 from durable_app.callables import BoundWorkflow, Decorated, Workflow, decorated_in
-from durable_app.engine.launch import Target, is_storable
+from durable_app.engine.launch import Target
 from durable_app.errors import InvalidOptionError
+from durable_app.identifiers import is_storable
 from durable_app.limits import checked_queue_name
 from durable_app.recurrence import Recurrence
 from durable_app.registry import TEMPORARY, DeclaredSchedule, ScheduleDefinition, registry

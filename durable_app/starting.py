@@ -11,11 +11,12 @@ from durable_app.engine.calls import Arguments
 from durable_app.engine.checkpoints import checkpoint, outcome, replayed
 from durable_app.engine.context import Scope, ambient, current
 from durable_app.engine.flow import Call, Flow
+from durable_app.engine.identity import settled
 from durable_app.engine.launch import Parent, Target, new_run, refuse_in_step
 from durable_app.errors import ControlFlow, InvalidOptionError, WorkflowFunctionNotFoundError
 from durable_app.registry import TEMPORARY, registry
 from durable_app.store import bulk
-from durable_app.store.records import NewRun, Position
+from durable_app.store.records import Position
 
 ENQUEUE_MANY = "durable.enqueueMany"
 
@@ -23,8 +24,10 @@ ENQUEUE_MANY = "durable.enqueueMany"
 def target_of(func: Any) -> Target:
     """Return what a run of a decorated function is; a step runs in a temporary workflow of its own.
 
-    Raises WorkflowFunctionNotFoundError for a function that is not decorated.
+    A Target is returned as it is. Raises WorkflowFunctionNotFoundError for a function that is not decorated.
     """
+    if isinstance(func, Target):
+        return func
     found = decorated_in(func)
     if isinstance(found, BoundWorkflow):
         return found.workflow.target(found.owner)[0]
@@ -62,11 +65,13 @@ def start_many_flow(func: Any, given: Iterable[Arguments], queue: str) -> Flow[l
         raise InvalidOptionError("one id cannot be given to many runs: enqueue them one by one")
     scope = current.get()
     if scope is None:
-        return _created([new_run(target, *one, queue=queue) for one in given])
+        return _created(target, list(given), queue)
     return _children(scope, scope.cursor.next(), target, list(given), queue)
 
 
-def _created(new: list[NewRun]) -> Flow[list[str]]:
+def _created(target: Target, given: list[Arguments], queue: str) -> Flow[list[str]]:
+    yield from settled()
+    new = [new_run(target, *one, queue=queue) for one in given]
     ids: list[str] = yield Call(bulk.create, new)
     return ids
 
@@ -79,6 +84,7 @@ def _children(
         ids: list[str] = yield from outcome(found)
         return ids
     scope.cursor.check_may_start()
+    yield from settled()
     new = [
         new_run(target, *one, child_of=Parent(scope=scope, step_id=f"{position.step_id}-{n}"), queue=queue)
         for n, one in enumerate(given, 1)

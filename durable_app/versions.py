@@ -12,8 +12,8 @@ from durable_app.engine import patches
 from durable_app.engine import versions as code
 from durable_app.engine.context import require_trunk
 from durable_app.engine.flow import adrive, drive_blocking
-from durable_app.engine.launch import is_storable
 from durable_app.errors import InvalidOptionError, NonExistentVersionError
+from durable_app.identifiers import is_storable
 from durable_app.store import versions
 from durable_app.store.versions import VersionInfo
 from durable_app.verbs import perform, verb_flow

@@ -1,17 +1,23 @@
-"""Workflows of our own: what operators ask for in bulk."""
+"""The workflow that the app itself brings: it calls what used to be a cron job."""
 
-from durable_app.control import bulk
+from datetime import datetime
+
+from django.utils.module_loading import import_string
+
+from durable_app import cronjobs
 from durable_app.decorators import step, workflow
 
-
-@step(name="durable.bulk_batch")
-def batch(number: int) -> bool:
-    """Do the next runs of a bulk operation; return whether there may be more."""
-    return bulk.carry_out(number)
+CRONJOB = "durable.cronjob"
 
 
-@workflow(name=bulk.WORKFLOW, max_recovery_attempts=None)
-def bulk_operation(number: int) -> None:
-    """Carry out a bulk operation, batch by batch."""
-    while batch(number):
-        pass
+@step(name="durable.callCronjob")
+def call_cronjob(key: str) -> None:
+    """Call the function that the settings list under a key; raises InvalidOptionError if they list none."""
+    job = cronjobs.listed(key)
+    import_string(job.path)(*job.args, **job.kwargs)
+
+
+@workflow(name=CRONJOB)
+def cronjob(scheduled_at: datetime, key: str) -> None:
+    """Call a cron job's function as one step."""
+    call_cronjob(key)

@@ -3,4 +3,11 @@
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "demo_project.orders"]
+INSTALLED_APPS = [
+    *INSTALLED_APPS,
+    "demo_project.orders",
+    "demo_project.ingestion",
+    "demo_project.reports",
+    "demo_project.agent",
+    "demo_project.outbox",
+]

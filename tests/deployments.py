@@ -36,12 +36,12 @@ def ado(what: str) -> Awaitable[str]:
     return arun_step({"name": what}, act, what)
 
 
-@workflow
+@workflow(name="deployed")
 def changing() -> Any:
     return deployed["code"]()
 
 
-@workflow
+@workflow(name="deployed coroutine")
 async def achanging() -> Any:
     return await deployed["code"]()
 

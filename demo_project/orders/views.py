@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from demo_project.orders.forms import CheckoutForm, quantity_from
 from demo_project.orders.models import Order, Product, workflow_id_for
+from demo_project.orders.signals import order_placed, payment_answered
 from demo_project.orders.timeline import Progress, progress_of
 from demo_project.orders.workflows import CANCELLED, PAID, checkout
 from durable_app import NonExistentWorkflowError, SetWorkflowID, get_event, send, start_workflow
@@ -48,6 +49,7 @@ def _place_order(request: HttpRequest, product: Product, form: CheckoutForm) -> 
     number, quantity = form.cleaned_data["order_number"], form.cleaned_data["quantity"]
     with transaction.atomic(), SetWorkflowID(workflow_id_for(number)):
         start_workflow(checkout, number, product.sku, quantity)
+        order_placed.send(Order, number=number, sku=product.sku, quantity=quantity)
     _remember(request, "orders", number)
     return redirect("orders:order", number)
 
@@ -96,7 +98,9 @@ def payment_page(request: HttpRequest, number: str) -> HttpResponse:
         return redirect("orders:order", number)
     if request.method == "POST":
         answer = PAID if request.POST.get("answer") == PAID else CANCELLED
-        send(run_id, answer, topic="payment", idempotency_key="answer")
+        with transaction.atomic():
+            send(run_id, answer, topic="payment", idempotency_key="answer")
+            payment_answered.send(Order, number=number, answer=answer)
         _remember(request, "answers", number)
         return redirect("orders:order", number)
     return render(request, "orders/payment.html", {"order": order})

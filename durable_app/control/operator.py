@@ -121,9 +121,7 @@ class Operator:
                 verb.name, Result(target=workflow_id, outcome=outcome, detail=_MISSING), details
             )
         if not self.actor.may(verb.permission, run):
-            return self._noted(
-                verb.name, Result(target=workflow_id, outcome="denied", detail=_DENIED), details
-            )
+            return self.deny(verb.name, workflow_id)
         refusal = verb.refusal(run.status)
         if refusal:
             return self._noted(
@@ -133,12 +131,15 @@ class Operator:
 
     # on anything
 
+    def deny(self, verb: str, target: str, target_kind: str = "workflow") -> Result:
+        """Record that the actor may not do this to a target."""
+        return self._noted(verb, Result(target=target, outcome="denied", detail=_DENIED), {}, target_kind)
+
     def require(self, permission: str, verb: str, target_kind: str, target_id: str = "") -> None:
         """Raise PermissionDeniedError, having recorded it, unless the actor may use a verb."""
         if self.actor.may(permission):
             return
-        denied = Result(target=target_id, outcome="denied", detail=_DENIED)
-        self._noted(verb, denied, {}, target_kind)
+        self.deny(verb, target_id, target_kind)
         raise PermissionDeniedError(verb, permission)
 
     def perform(

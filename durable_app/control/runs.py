@@ -94,8 +94,10 @@ def rewind_from(workflow_id: str, *, start_step: int) -> str:
 
 def send(workflow_id: str, *, message: Any, topic: str = "", idempotency_key: str | None = None) -> str:
     """Send a message to a run."""
-    text = serialization.encode(message, "a message")
-    messages.send([Parcel(checked_id(workflow_id), topic, text, idempotency_key)])
+    form = serialization.wanted(None)
+    place = serialization.places.message(checked_id(workflow_id), topic)
+    parcel = Parcel(workflow_id, topic, form.write(message, "the message", place), idempotency_key, form.name)
+    messages.send([parcel])
     return ""
 
 

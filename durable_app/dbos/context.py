@@ -1,11 +1,13 @@
 """Blocks that say how the runs started in them are to run, and what the running code may ask of itself."""
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
 from durable_app import contexts
-from durable_app.engine.context import StepStatus, ambient, current
 from durable_app.dbos.pairs import unused
+from durable_app.engine.context import Identity, ambient
+from durable_app.engine.identity import checked_roles
 
 DuplicationPolicy = Literal["reject", "return-existing"]
 WorkflowIDReusePolicy = Literal["return-existing", "reject"]
@@ -26,6 +28,22 @@ class SetWorkflowTimeout(contexts.SetWorkflowTimeout):
 
     def __init__(self, workflow_timeout_sec: float | None) -> None:
         super().__init__(workflow_timeout_sec)
+
+
+class DBOSContextSetAuth(contexts.SetIdentity):
+    """Say on whose behalf the workflows started in the block run, and in which roles."""
+
+    def __init__(self, user: str | None, roles: list[str] | None) -> None:
+        super().__init__(user, roles)
+
+
+def set_authentication(authenticated_user: str | None, authenticated_roles: list[str] | None) -> None:
+    """Say from here on, in the innermost block or task, on whose behalf workflows are started."""
+    identity = Identity(
+        user=authenticated_user,
+        roles=None if authenticated_roles is None else checked_roles(authenticated_roles),
+    )
+    ambient.set(replace(ambient.get(), identity=identity))
 
 
 class _Ignored:

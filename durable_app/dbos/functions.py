@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 from durable_app import callables, decorators
 from durable_app.dbos.pairs import unused
 from durable_app.dbos.process import require_launched
+from durable_app.dbos.serialization import Format, Validator, format_name, validator
 from durable_app.dbos.threads import blocking
 from durable_app.engine.context import current
 from durable_app.registry import TEMPORARY, registry
@@ -41,8 +42,8 @@ class WorkflowOptions(TypedDict, total=False):
 
     name: str | None
     max_recovery_attempts: int | None
-    serialization_type: Any
-    validate_args: Any
+    serialization_type: Format
+    validate_args: Validator | None
     auto_upgrade: bool | None
 
 
@@ -79,6 +80,8 @@ def workflow(**options: Unpack[WorkflowOptions]) -> Callable[[Callable[P, R]], C
             func,
             name=options.get("name"),
             max_recovery_attempts=options.get("max_recovery_attempts", 100),
+            serialization_type=format_name(options.get("serialization_type")),
+            validate_args=validator(options.get("validate_args")),
         )
         _names.add(made.name)
         return made

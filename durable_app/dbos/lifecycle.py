@@ -7,7 +7,7 @@ from django.db import Error
 
 from durable_app import checks, conf
 from durable_app.dbos import config as configuration
-from durable_app.dbos import functions
+from durable_app.dbos import functions, serialization
 from durable_app.dbos.config import DBOSConfig
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
 from durable_app.dbos.executors import executor_id, own_leases
@@ -33,6 +33,7 @@ GRACE = 0.5
 def configure(given: DBOSConfig) -> None:
     """Take over a configuration; raises DBOSInitializationError."""
     process.config = configuration.checked(given)
+    serialization.substitute(process.config.get("serializer"))
     version = configuration.application_version(process.config)
     conf.override(**({"APP_VERSION": version} if version else {}))
 
@@ -98,6 +99,7 @@ def destroy(*, destroy_registry: bool = False, workflow_completion_timeout_sec: 
             blocking(_stop, worker, max(float(workflow_completion_timeout_sec), GRACE))
     finally:
         conf.override()
+        serialization.substitute(None)
         if destroy_registry:
             functions.forget_all()
 
@@ -105,6 +107,18 @@ def destroy(*, destroy_registry: bool = False, workflow_completion_timeout_sec: 
 def _stop(worker: Worker, grace: float) -> None:
     try:
         worker.stop(grace=grace)
+    finally:
+        _close()
+
+
+def release() -> None:
+    """Close what this process holds open, unless a worker needs it; a later use opens it again."""
+    if process.worker is None:
+        blocking(_close)
+
+
+def _close() -> None:
+    try:
         forget_callers()
     finally:
         notify.close()

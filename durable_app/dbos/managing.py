@@ -1,10 +1,9 @@
 """The verbs of operators; inside a workflow each is a recorded step."""
 
-from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
 from durable_app import public as ours
-from durable_app.dbos import executors
+from durable_app.dbos import executors, times
 from durable_app.dbos.pairs import Given, given, handling, handling_all, plain, shown, unused
 from durable_app.dbos.status import seed_status_or_none, seed_statuses, seed_steps
 
@@ -175,16 +174,11 @@ def _translated(filters: Filters) -> dict[str, Any]:
     unused(**{name: found.pop(name, None) for name in ("shard_key", "parent_shard_key")})
     for name in _TIMES:
         if found.get(name) is not None:
-            found[name] = _time(found[name])
+            found[name] = times.parsed(found[name])
     if found.get("executor_id") is not None:
         found["worker"] = executors.workers(found["executor_id"])
     found.pop("executor_id", None)
     return found
-
-
-def _time(given: str | datetime) -> datetime:
-    found = given if isinstance(given, datetime) else datetime.fromisoformat(given)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
 @shown(ours.list_workflows, ours.alist_workflows, seed_statuses)

@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_app import public as ours
 from durable_app.dbos.pairs import Given, given, plain, unused
+from durable_app.dbos.serialization import Format, format_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def send(
     topic: str | None = None,
     *,
     idempotency_key: str | None = None,
-    serialization_type: Any = None,
+    serialization_type: Format = None,
     send_to_forks: bool = False,
     shard_key: str | None = None,
 ) -> Given:
@@ -42,10 +43,14 @@ def send(
 
 @plain(ours.send_bulk, ours.asend_bulk)
 def send_bulk(
-    messages: Sequence[SendMessage], *, serialization_type: Any = None, send_to_forks: bool = False
+    messages: Sequence[SendMessage], *, serialization_type: Format = None, send_to_forks: bool = False
 ) -> Given:
     """Send several messages, all or none."""
-    return given([one.parcel() for one in messages], send_to_forks=send_to_forks)
+    return given(
+        [one.parcel() for one in messages],
+        send_to_forks=send_to_forks,
+        serialization_type=format_name(serialization_type),
+    )
 
 
 @plain(ours.recv, ours.arecv)
@@ -55,9 +60,9 @@ def recv(topic: str | None = None, timeout_seconds: float = 60) -> Given:
 
 
 @plain(ours.set_event, ours.aset_event)
-def set_event(key: str, value: Any, *, serialization_type: Any = None) -> Given:
+def set_event(key: str, value: Any, *, serialization_type: Format = None) -> Given:
     """Publish a value of the running workflow under a key."""
-    return given(key, value)
+    return given(key, value, serialization_type=format_name(serialization_type))
 
 
 @plain(ours.get_event, ours.aget_event)

@@ -8,7 +8,7 @@ from durable_app import public as ours
 from durable_app.dbos import executors
 from durable_app.dbos.config import DBOSConfig
 from durable_app.dbos.process import process
-from durable_app.engine.context import Identity, ambient, current
+from durable_app.engine.identity import acting
 
 R = TypeVar("R")
 
@@ -25,25 +25,20 @@ class Shared(Generic[R]):
         return self._read()
 
 
-def _identity() -> Identity:
-    scope = current.get()
-    return ambient.get().identity if scope is None else scope.execution.identity
-
-
 def authenticated_user() -> str | None:
     """Return the user on whose behalf the code runs."""
-    return _identity().user
+    return acting().user
 
 
 def authenticated_roles() -> list[str] | None:
     """Return that user's roles."""
-    roles = _identity().roles
+    roles = acting().roles
     return None if roles is None else list(roles)
 
 
 def assumed_role() -> str | None:
     """Return the role that allowed the run."""
-    return _identity().assumed_role
+    return acting().assumed_role
 
 
 def application_version() -> str:

@@ -1,12 +1,13 @@
 """What is shown of runs, steps and versions, in the seed's fields: epoch milliseconds, its names and states."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import Any, TypedDict, cast
 
 from durable_app import handles, serialization
 from durable_app.dbos import executors
+from durable_app.dbos.times import epoch_ms, epoch_ms_or_none
 from durable_app.engine.retries import RETRY
 from durable_app.limits import DEFAULT_QUEUE
 
@@ -100,7 +101,7 @@ def seed_status(found: handles.WorkflowStatus) -> WorkflowStatus:
     A run on the default queue is on no queue there, and a waiting one is PENDING.
     """
     is_queued = found.queue_name not in (None, DEFAULT_QUEUE)
-    has_started = found.started_at is not None
+    has_started = found.started_at is not None or not is_queued
     return WorkflowStatus(
         status=_state(found.status, is_queued=is_queued),
         input=_inputs(found.input),
@@ -111,12 +112,12 @@ def seed_status(found: handles.WorkflowStatus) -> WorkflowStatus:
         executor_id=executors.shown(found.worker),
         recovery_attempts=found.recovery_attempts + has_started,
         workflow_timeout_ms=_span_ms(found.timeout),
-        workflow_deadline_epoch_ms=epoch_ms(found.deadline_at),
-        created_at=_ms(found.created_at),
-        updated_at=_ms(found.updated_at),
-        completed_at=epoch_ms(found.finished_at),
-        dequeued_at=epoch_ms(found.started_at) if is_queued else None,
-        delay_until_epoch_ms=epoch_ms(found.run_after),
+        workflow_deadline_epoch_ms=epoch_ms_or_none(found.deadline_at),
+        created_at=epoch_ms(found.created_at),
+        updated_at=epoch_ms(found.updated_at),
+        completed_at=epoch_ms_or_none(found.finished_at),
+        dequeued_at=epoch_ms_or_none(found.started_at) if is_queued else None,
+        delay_until_epoch_ms=epoch_ms_or_none(found.run_after),
         application_name=executors.application_name(),
         **{name: getattr(found, name) for name in _SAME},
     )
@@ -150,8 +151,8 @@ def _step(found: handles.StepInfo) -> StepInfo:
         error=found.error,
         child_workflow_id=found.child_workflow_id,
         child_shard_key=None,
-        started_at_epoch_ms=epoch_ms(found.started_at),
-        completed_at_epoch_ms=epoch_ms(found.finished_at),
+        started_at_epoch_ms=epoch_ms_or_none(found.started_at),
+        completed_at_epoch_ms=epoch_ms_or_none(found.finished_at),
     )
 
 
@@ -173,15 +174,6 @@ def _inputs(found: Any) -> WorkflowInputs | None:
     if isinstance(found, dict) and isinstance(found.get("args"), list):
         return WorkflowInputs(args=tuple(found["args"]), kwargs=found.get("kwargs", {}))
     return cast(WorkflowInputs | None, found)
-
-
-def epoch_ms(at: datetime | None) -> int | None:
-    """Return a time in milliseconds since 1970."""
-    return None if at is None else _ms(at)
-
-
-def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
 
 
 def _span_ms(span: timedelta | None) -> int | None:

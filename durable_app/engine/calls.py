@@ -8,12 +8,20 @@ from typing import Any
 from durable_app import clock, serialization
 from durable_app.engine import results
 from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
-from durable_app.engine.context import Execution, Identity, Scope
+from durable_app.engine.context import Execution, Scope
 from durable_app.engine.execution import Finished, execute
 from durable_app.engine.flow import Call, Create, Flow
-from durable_app.engine.launch import Parent, Target, new_run, reuse, running_here
+from durable_app.engine.identity import acting, authorized, settled
+from durable_app.engine.launch import Parent, Target, identity_of, new_run, reuse, running_here
 from durable_app.engine.lease import Lease
-from durable_app.errors import ControlFlow, DurableError, OwnershipLost, WorkflowCancelled
+from durable_app.errors import (
+    ControlFlow,
+    DurableError,
+    NotAuthorizedError,
+    OwnershipLost,
+    WorkflowCancelled,
+)
+from durable_app.registry import Definition
 from durable_app.serialization import places
 from durable_app.store import runs
 from durable_app.store.records import NewRun, Position, Started
@@ -32,6 +40,7 @@ class Invocation:
 
 def start(target: Target, given: Arguments, queue: str | None = None) -> Flow[str]:
     """Enqueue a run, in the caller's transaction if there is one; return its id."""
+    yield from settled()
     new = new_run(target, *given, queue=queue)
     while True:
         created = yield Create(new)
@@ -51,6 +60,7 @@ def start_child(
     if found is not None:
         yield from outcome(found)  # the start may have been refused
         return found.child_workflow_id or ""
+    yield from settled()
     parent = Parent(scope=scope, step_id=position.step_id)
     new = new_run(target, *given, child_of=parent, queue=queue)
     started = yield from launched(scope, position, new, partial(runs.start, reuse=reuse(new)))
@@ -59,6 +69,9 @@ def start_child(
 
 def call(invocation: Invocation, given: Arguments) -> Flow[Any]:
     """Run a workflow in the caller's thread, or wait for the run that has its id already."""
+    definition = invocation.target.definition
+    yield from settled()
+    authorized(definition.name, definition.required_roles, acting())
     new = running_here(new_run(invocation.target, *given), invocation.lease.id)
     created = yield Create(new)
     if created.run is None:
@@ -85,6 +98,7 @@ def call_child(
         yield from outcome(found)
         child_id = found.child_workflow_id or ""
     else:
+        yield from _permitted(scope, at, invocation.target.definition)
         parent = Parent(scope=scope, step_id=at.step_id)
         new = running_here(new_run(invocation.target, *given, child_of=parent), invocation.lease.id)
         child_id = new.workflow_id
@@ -92,11 +106,26 @@ def call_child(
         began_at = clock.now()
         if started.run is not None:
             try:
-                yield from _executed(invocation, new, started.run, given, parent=scope)
+                yield from _executed(invocation, new, started.run, given, scope)
             except ControlFlow as ended:  # the child's; its parent waits for it, or parks
                 if ended.workflow_id != child_id:
                     raise
     return (yield from results.await_inside(scope, result_at, child_id, began_at))
+
+
+def _permitted(scope: Scope, position: Position, definition: Definition) -> Flow[None]:
+    """Record as the parent's step that a child may not be called; raises NotAuthorizedError."""
+    yield from settled()
+    try:
+        authorized(definition.name, definition.required_roles, acting(scope))
+    except NotAuthorizedError as error:
+        yield from _record_refusal(scope, position, definition.name, error)
+        raise
+
+
+def _record_refusal(scope: Scope, position: Position, name: str, error: DurableError) -> Flow[None]:
+    failure = checkpoint(scope.execution, position, name, error=serialization.encode_error(error))
+    yield from record(scope.cursor, failure)
 
 
 def launched(
@@ -115,8 +144,7 @@ def launched(
         scope.execution.end(lost)
         raise
     except DurableError as error:
-        failure = checkpoint(scope.execution, position, name, error=serialization.encode_error(error))
-        yield from record(scope.cursor, failure)
+        yield from _record_refusal(scope, position, name, error)
         raise
     return started
 
@@ -136,7 +164,7 @@ def _executed(
         lease=invocation.lease,
         deadline_at=new.deadline_at,
         park_after=parent.execution.park_after if parent else None,
-        identity=parent.execution.identity if parent else Identity(user=new.user),
+        identity=identity_of(new),
         serialization=new.serialization,
         validate_args=invocation.target.definition.validate_args,
     )

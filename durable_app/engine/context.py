@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +30,10 @@ class Identity:
     user: str | None = None
     roles: tuple[str, ...] | None = None
     assumed_role: str | None = None
+    """The role that allowed the run."""
+
+
+NOBODY = Identity()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -251,6 +255,27 @@ class EnqueueOptions:
     app_version: str | None = None
 
 
+class Acting:
+    """On whose behalf the runs started in a block act; looked up once, when it is needed first."""
+
+    __slots__ = ("_found", "_look_up")
+
+    def __init__(self, look_up: Callable[[], Identity]) -> None:
+        self._look_up = look_up
+        self._found: Identity | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been looked up."""
+        return self._found is not None
+
+    def identity(self) -> Identity:
+        """Return whose it is, looking it up if need be."""
+        if self._found is None:
+            self._found = self._look_up()
+        return self._found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ambient:
     """All that the surrounding blocks say."""
@@ -259,7 +284,7 @@ class Ambient:
     timeout: ChosenTimeout | None = None
     attributes: dict[str, Any] | None = None
     enqueue: EnqueueOptions | None = None
-    identity: Identity = field(default_factory=Identity)
+    identity: Identity | Acting | None = None
 
 
 NOTHING = Ambient()

@@ -206,7 +206,15 @@ def _decoded_inputs(execution: Execution, text: str) -> Flow[Inputs]:
     return form.read_inputs(text, place)
 
 
-def _blocked(execution: Execution, error: UnexpectedStepError) -> Flow[None]:
+def block_claimed(execution: Execution, error: Exception) -> Flow[None]:
+    """Put aside a run whose class or instance this process lacks: the right code may come."""
+    try:
+        yield from _blocked(execution, error)
+    finally:
+        execution.lease.lets_go(execution)
+
+
+def _blocked(execution: Execution, error: Exception) -> Flow[None]:
     """Put the run aside until new code starts: a bad deploy must not turn orders into errors."""
     try:
         yield Call(waits.block, execution.run, execution.attempt, execution.workflow_id, str(error))

@@ -4,28 +4,28 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from durable_app import clock, serialization
 from durable_app.engine import versions
-from durable_app.engine.context import Ambient, EnqueueOptions, Identity, Scope, ambient, current
+from durable_app.engine.context import NOBODY, Ambient, EnqueueOptions, Identity, Scope, ambient, current
+from durable_app.engine.identity import acting, role_for
 from durable_app.errors import (
     InvalidOptionError,
     InvalidWorkflowIDError,
     NotAllowedInStepError,
     SerializationError,
 )
+from durable_app.identifiers import ID_LENGTH, is_storable
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.registry import Definition
 from durable_app.serialization import places
 from durable_app.store.records import NewRun, Reuse
 
 logger = logging.getLogger("durable_app")
-
-ID_LENGTH = 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +63,6 @@ def checked_id(workflow_id: Any) -> str:
     return workflow_id
 
 
-def is_storable(text: str) -> bool:
-    """Return whether both databases store a text: no NUL, no lone surrogates."""
-    try:
-        return b"\x00" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
 def refuse_in_step(what: str) -> None:
     """Raise NotAllowedInStepError if a step's body runs here."""
     scope = current.get()
@@ -98,7 +90,7 @@ def new_run(
     workflow_id = _take_id(around, child_of)
     form, place = serialization.wanted(definition.serialization), places.inputs(workflow_id)
     span, deadline_at = _time_limit(around, child_of)
-    identity = child_of.scope.execution.identity if child_of else around.identity
+    identity = _identity(definition, child_of)
     run_after = None if options.delay is None else now + options.delay
     return NewRun(
         workflow_id=workflow_id,
@@ -188,11 +180,27 @@ def _encoded_attributes(attributes: dict[str, Any] | None) -> str | None:
         raise SerializationError(f"the attributes are not plain JSON: {error}") from None
 
 
+def _identity(definition: Definition, child_of: Parent | None) -> Identity:
+    """Return on whose behalf the run acts, in the role that allows it; if none does, a worker will say so."""
+    found = acting(child_of.scope if child_of else None)
+    if not definition.required_roles:
+        return found
+    return replace(found, assumed_role=role_for(definition.required_roles, found))
+
+
 def _identity_columns(identity: Identity) -> dict[str, Any]:
-    if identity == Identity():
+    if identity is NOBODY:
         return {}
-    roles = serialization.encode(list(identity.roles)) if identity.roles is not None else None
+    roles = None if identity.roles is None else json.dumps(identity.roles)
     return {"user": identity.user, "roles": roles, "assumed_role": identity.assumed_role}
+
+
+def identity_of(new: NewRun) -> Identity:
+    """Return on whose behalf a run acts, from its row."""
+    if new.user is None and new.roles is None:
+        return NOBODY
+    roles = None if new.roles is None else tuple(json.loads(new.roles))
+    return Identity(user=new.user, roles=roles, assumed_role=new.assumed_role)
 
 
 def running_here(record: NewRun, worker_id: str) -> NewRun:

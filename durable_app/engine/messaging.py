@@ -9,6 +9,7 @@ from durable_app.engine import timers
 from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
 from durable_app.engine.context import Execution, Scope, current
 from durable_app.engine.flow import Call, Flow
+from durable_app.engine.management import as_step
 from durable_app.errors import ControlFlow, DurableError
 from durable_app.serialization import Format, Place, places
 from durable_app.store import messages
@@ -195,26 +196,18 @@ def _moved(found: Payload | None, source: Place, target: Place) -> Payload:
 
 def get_all_events(scope: Scope | None, position: Position | None, workflow_id: str) -> Flow[dict[str, Any]]:
     """Return the latest value of every key."""
-    if scope is None or position is None:
-        found = yield Call(messages.all_events, workflow_id)
-        return (yield from _values(found, workflow_id))
-    recorded = replayed(scope.cursor, position, GET_EVENTS)
-    if recorded is None:
-        found = yield Call(messages.all_events, workflow_id)
-        pairs = serialization.encode({key: list(payload) for key, payload in found.items()})
-        step = checkpoint(scope.execution, position, GET_EVENTS, output=pairs)
-        yield from record(scope.cursor, step)
-    else:
-        texts = yield from outcome(recorded)
-        found = {key: Payload(*pair) for key, pair in texts.items()}
-    return (yield from _values(found, workflow_id))
+    look = partial(_all_values, workflow_id)
+    if scope is not None and position is not None:
+        return (yield from as_step(scope, position, GET_EVENTS, look))
+    found: dict[str, Any] = yield Call(look)
+    return found
 
 
-def _values(found: dict[str, Payload], workflow_id: str) -> Flow[dict[str, Any]]:
-    values = {}
-    for key, payload in found.items():
-        values[key] = yield from _value(payload, places.event(workflow_id, key))
-    return values
+def _all_values(workflow_id: str) -> dict[str, Any]:
+    return {
+        key: serialization.read(found.text or "", found.serialization, places.event(workflow_id, key))
+        for key, found in messages.all_events(workflow_id).items()
+    }
 
 
 def in_step() -> bool:

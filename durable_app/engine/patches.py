@@ -9,8 +9,8 @@ from typing import Any
 from durable_app.engine.checkpoints import checkpoint, record, replayed
 from durable_app.engine.context import Cursor, Scope
 from durable_app.engine.flow import Flow
-from durable_app.engine.launch import is_storable
 from durable_app.errors import InvalidOptionError, PatchNondeterminismError
+from durable_app.identifiers import is_storable
 from durable_app.store.records import Position
 
 MARKER = "durable.patch-"

@@ -9,6 +9,8 @@ DurableError                                      (Exception) anything a caller 
 ├── ConflictingRegistrationError                  two functions under one name
 ├── WorkflowFunctionNotFoundError                 no such decorated function
 ├── PermissionDeniedError                         an operator may not use this verb
+├── InvalidAnswerError                            (ValueError) a form does not accept an answer
+├── NonExistentApprovalError                      no run asks this question
 ├── NotInWorkflowError                            a verb of workflows used elsewhere
 ├── NotAllowedInStepError                         a verb of workflows used inside a step
 ├── NotAllowedInWorkflowError                     a verb that no workflow can record
@@ -57,6 +59,7 @@ from durable_app.errors.runs import (
     ConflictingWorkflowError,
     InvalidTransitionError,
     MaxStepRetriesExceeded,
+    NonExistentApprovalError,
     NonExistentQueueError,
     NonExistentScheduleError,
     NonExistentVersionError,
@@ -77,6 +80,7 @@ from durable_app.errors.runs import (
 from durable_app.errors.usage import (
     ConflictingRegistrationError,
     DatabaseNotReadyError,
+    InvalidAnswerError,
     InvalidArgumentsError,
     InvalidOptionError,
     InvalidWorkflowIDError,
@@ -100,11 +104,13 @@ __all__ = [
     "ControlFlow",
     "DatabaseNotReadyError",
     "DurableError",
+    "InvalidAnswerError",
     "InvalidArgumentsError",
     "InvalidOptionError",
     "InvalidTransitionError",
     "InvalidWorkflowIDError",
     "MaxStepRetriesExceeded",
+    "NonExistentApprovalError",
     "NonExistentQueueError",
     "NonExistentScheduleError",
     "NonExistentVersionError",

@@ -74,6 +74,14 @@ class ScheduleExistsError(DurableError):
         super().__init__(f"The schedule {schedule_name!r} {why}.")
 
 
+class NonExistentApprovalError(DurableError):
+    """No run asks a question of this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"There is no approval {number}.")
+
+
 class InvalidTransitionError(DurableError):
     """The run's state does not allow what was asked of it."""
 
@@ -87,6 +95,13 @@ class NotAuthorizedError(DurableError):
     """The current user has none of the roles that the workflow requires."""
 
     msg = DurableError.message
+
+    def __init__(self, name: str, required_roles: Sequence[str], user: str | None) -> None:
+        self.name = name
+        self.required_roles = list(required_roles)
+        self.user = user
+        who = "Nobody is authenticated" if user is None else f"The user {user!r} is not allowed"
+        super().__init__(f"{who} to run {name!r}, which requires one of: {', '.join(required_roles)}.")
 
 
 class MaxStepRetriesExceeded(DurableError):

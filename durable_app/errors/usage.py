@@ -16,6 +16,14 @@ class PermissionDeniedError(DurableError):
         super().__init__(f"{verb!r} needs the permission {permission!r}.")
 
 
+class InvalidAnswerError(DurableError, ValueError):
+    """An answer to a run's question that its form does not accept; ``errors`` has them by field."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{name}: {' '.join(found)}" for name, found in errors.items()))
+
+
 class InvalidOptionError(DurableError, ValueError):
     """An option is outside its range, or does not go with another."""
 

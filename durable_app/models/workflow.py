@@ -174,6 +174,16 @@ class Workflow(models.Model):
                 condition=Q(status="ENQUEUED"),
                 name="durable_workflow_claim",
             ),
+            models.Index(  # limited.claim: what goes on, behind any backlog of what has not begun
+                fields=["queue_name", "priority", "id"],
+                condition=Q(status="ENQUEUED", started_at__isnull=False),
+                name="durable_workflow_again",
+            ),
+            models.Index(  # partitions.keys_after, limited.claim
+                fields=["queue_name", "partition_key", "priority", "id"],
+                condition=Q(status="ENQUEUED", partition_key__isnull=False),
+                name="durable_workflow_partition",
+            ),
             models.Index(  # limited.claim, workers.recover, workers.stray_runs
                 fields=["queue_name", "worker"],
                 condition=Q(status="PENDING"),

@@ -1,4 +1,4 @@
-"""Claiming: the next runs for a worker, in one statement, by priority and then insertion.
+"""Claiming: the next runs for a worker, in one statement; of each queue by priority and then insertion.
 
 The runs of queues without limits are taken here, for all such queues together; ``limited`` takes those
 that must be counted.
@@ -7,6 +7,7 @@ that must be counted.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -25,6 +26,7 @@ _COLUMNS = (
 _CLAIMED = """
 UPDATE durable_app_workflow AS run
 SET status = 'PENDING', worker_id = %(worker)s, attempt = attempt + 1,
+    app_version = COALESCE(app_version, NULLIF(%(version)s, '')),
     started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,
     deadline_at = COALESCE(deadline_at, %(now)s + timeout)
 """
@@ -32,8 +34,8 @@ SET status = 'PENDING', worker_id = %(worker)s, attempt = attempt + 1,
 _RETURNING = "RETURNING {}, run.priority".format(", ".join(f'run."{name}"' for name in _COLUMNS))
 
 # The rows are selected first, behind a materialized CTE: ``UPDATE ... IN (subquery LIMIT n)`` was seen to
-# take 50 rows for 1, when the planner ran the subquery once a row. One index scan a queue: a long backlog
-# in one costs the others nothing.
+# take 50 rows for 1, when the planner ran the subquery once a row. One index scan a queue, and the queues
+# take turns: a long backlog in one neither slows the others down nor stands before them.
 CLAIM = f"""
 WITH ready AS MATERIALIZED (
     SELECT found.id
@@ -45,7 +47,9 @@ WITH ready AS MATERIALIZED (
                OR (run.app_version IS NULL AND %(unversioned)s))
         ORDER BY run.priority, run.id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     ) AS found
-    ORDER BY found.priority, found.id LIMIT %(limit)s
+    ORDER BY row_number() OVER (PARTITION BY line.queue_name ORDER BY found.priority, found.id),
+        found.priority, found.id
+    LIMIT %(limit)s
 )
 {_CLAIMED} FROM ready WHERE run.id = ready.id
 {_RETURNING}
@@ -102,21 +106,23 @@ def _claim_one_by_one(claimer: Claimer, names: list[str], limit: int, lines: lis
     if not ready(claimer, names).filter(queue_name__in=lines).exists():
         return []  # an idle worker takes no write lock
     with database.transact():
-        found: list[tuple[int, int]] = []
+        found: list[tuple[int, int, int]] = []
         for line in lines:
             rows = ready(claimer, names).filter(queue_name=line).order_by("priority", "pk")
-            found += rows.values_list("priority", "pk")[:limit]
-        return take(claimer, [pk for _, pk in sorted(found)[:limit]])
+            first = rows.values_list("priority", "pk")[:limit]
+            found += [(turn, *row) for turn, row in enumerate(first)]
+        return take(claimer, [pk for _, _, pk in sorted(found)[:limit]], clock.now())
 
 
-def take(claimer: Claimer, ids: list[int]) -> list[Claimed]:
+def take(claimer: Claimer, ids: list[int], now: datetime) -> list[Claimed]:
     """Take these runs, whose rows the caller's transaction has locked."""
     if not ids:
         return []
-    now = clock.now()
     if database.is_postgres():
-        return _claimed_by(TAKE, {"ids": ids, "worker": claimer.worker_id, "now": now})
-    for run in _rows().filter(pk__in=ids).only("timeout", "deadline_at", "started_at", "attempt"):
+        given = {"ids": ids, "worker": claimer.worker_id, "version": claimer.app_version, "now": now}
+        return _claimed_by(TAKE, given)
+    needed = ("timeout", "deadline_at", "started_at", "attempt", "app_version")
+    for run in _rows().filter(pk__in=ids).only(*needed):
         deadline = run.deadline_at
         if deadline is None and run.timeout is not None:
             deadline = now + run.timeout
@@ -124,6 +130,7 @@ def take(claimer: Claimer, ids: list[int]) -> list[Claimed]:
             status=Status.PENDING,
             worker_id=claimer.worker_id,
             attempt=run.attempt + 1,
+            app_version=run.app_version or claimer.app_version or None,
             started_at=run.started_at or now,
             updated_at=now,
             deadline_at=deadline,

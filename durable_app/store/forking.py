@@ -22,7 +22,7 @@ from durable_app.models import (
 )
 from durable_app.models.workflow import TERMINAL
 from durable_app.serialization import Place, places
-from durable_app.store import database, notify
+from durable_app.store import approvals, database, notify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +118,7 @@ def _copy_history(original: int, copy: int, plan: Fork) -> None:
         value.workflow_id = copy
         value.value = _moved(plan, value.value, value.serialization, places.stream, value.key)
     _insert(StreamEntry, entries)
+    approvals.copy(original, copy, plan.start_step)
 
 
 def _moved(plan: Fork, text: str | None, name: str, place: Callable[..., Place], *at: Any) -> str | None:
@@ -199,6 +200,7 @@ def _drop_history(run: int, start: int) -> None:
     _all(Event).filter(workflow_id=run).delete()
     _insert(Event, _latest_events(run, list(_all(EventHistory).filter(workflow_id=run))))
     _all(StreamEntry).filter(workflow_id=run, value__isnull=True).delete()
+    approvals.drop(run, start)
     inbox = _all(Message).filter(destination_id=run)
     inbox.filter(consumed_at__isnull=True).delete()
     inbox.filter(consumed_by_position__gte=start).delete()

@@ -11,6 +11,7 @@ from durable_app import clock
 from durable_app.errors import NonExistentWorkflowError
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import (
+    Approval,
     Event,
     EventHistory,
     Message,
@@ -213,7 +214,7 @@ def delete(workflow_ids: list[str]) -> int:
         pks = list(rows.select_for_update().values_list("pk", flat=True))
         ids = list(_rows().filter(pk__in=pks).values_list("workflow_id", flat=True))
         waits.wake_waiting_for(*[waits.News("result", one).key for one in ids])
-        for model in (Step, Event, EventHistory, StreamEntry, Wait):
+        for model in (Approval, Step, Event, EventHistory, StreamEntry, Wait):
             model._base_manager.using(database.alias()).filter(workflow_id__in=pks).delete()
         Message.objects.using(database.alias()).filter(destination_id__in=pks).delete()
         # Not delete(): its collector would look for children, which are gone.

@@ -1,5 +1,7 @@
 """Queues as rows: their limits, changed at run time and followed by every worker; pause and resume."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,8 +10,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from durable_app import clock
+from durable_app.errors import NonExistentQueueError
 from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
-from durable_app.models import Queue, Status, Workflow
+from durable_app.models import Queue, QueueStart, Status, Workflow
 from durable_app.store import database, notify
 
 
@@ -23,7 +26,6 @@ class QueueState:
     paused_at: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str = ""
-    declaration: str = ""
     has_ready: bool = True
     """Whether a run stands in it, ready to be taken."""
 
@@ -34,28 +36,41 @@ class QueueState:
             return False
         return self.paused_until is None or clock.now() < self.paused_until
 
+    @property
+    def look_again(self) -> float | None:
+        """In how many seconds to look at it, if nobody wakes its workers before; None: no wish."""
+        spans = [] if self.polling_interval is None else [self.polling_interval]
+        if self.paused_until is not None and self.is_paused:
+            spans.append(self.paused_until - clock.now())
+        return min((span / timedelta(seconds=1) for span in spans), default=None)
+
 
 @database.retried
-def get(name: str) -> QueueState | None:
-    """Return a queue, None if it has no row."""
+def get(name: str) -> QueueState:
+    """Return a queue; raises NonExistentQueueError. The default one is there even without a row."""
     row = _rows().filter(pk=name).first()
-    return None if row is None else _state(row)
+    if row is not None:
+        return state_of(row)
+    if name != DEFAULT_QUEUE:
+        raise NonExistentQueueError(name)
+    return QueueState(name=name)
 
 
 @database.retried
 def all_queues() -> list[QueueState]:
-    """Return all queues by name; the default one is there even without a row."""
+    """Return all queues by name, the default one among them; every claim begins with this statement."""
     waiting = Workflow.objects.using(database.alias()).filter(
         status=Status.ENQUEUED, queue_name=OuterRef("pk")
     )
     rows = _rows().annotate(has_ready=Exists(waiting.order_by())).order_by("pk")
-    found = [_state(row, has_ready=row.has_ready) for row in rows]
+    found = [state_of(row, has_ready=row.has_ready) for row in rows]
     if all(state.name != DEFAULT_QUEUE for state in found):
         found.append(QueueState(name=DEFAULT_QUEUE))
     return found
 
 
-def _state(row: Queue, *, has_ready: bool = True) -> QueueState:
+def state_of(row: Queue, *, has_ready: bool = True) -> QueueState:
+    """Return what a row says."""
     return QueueState(
         name=row.name,
         limits=row.limits,
@@ -63,9 +78,109 @@ def _state(row: Queue, *, has_ready: bool = True) -> QueueState:
         paused_at=row.paused_at,
         paused_until=row.paused_until,
         pause_reason=row.pause_reason,
-        declaration=row.declaration,
         has_ready=has_ready,
     )
+
+
+@database.retried
+def register(name: str, limits: Limits, *, update: bool, polling_interval: timedelta | None = None) -> None:
+    """Create a queue, or (if ``update``) give an existing one these limits."""
+    values = {**_columns(limits), "polling_interval": polling_interval}
+    with database.transact():
+        if not _create(name, **values) and update:
+            _set(name, **values)
+        _announce()
+
+
+@database.retried
+def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, update: bool) -> None:
+    """Create a queue that code declares, or (if ``update``) take over a declaration that has changed.
+
+    Limits that an operator has set stay until the code itself says something new.
+    """
+    values = {**_columns(limits), "polling_interval": polling_interval}
+    declaration = _declaration(limits, polling_interval)
+    with database.transact():
+        if _create(name, declaration=declaration, **values):
+            _announce()
+        elif update and _rows().filter(pk=name).exclude(declaration=declaration).exists():
+            _set(name, declaration=declaration, **values)
+            _announce()
+
+
+def _declaration(limits: Limits, polling_interval: timedelta | None) -> str:
+    """Return what code says, in a form that a new kind of limit does not change."""
+    said = limits.as_dict()
+    if polling_interval is not None:
+        said["polling_interval"] = polling_interval.total_seconds()
+    return json.dumps(said, sort_keys=True)
+
+
+@database.retried
+def change(
+    name: str, adjust: Callable[[Limits], Limits], polling_interval: timedelta | None = None
+) -> Limits:
+    """Give a queue the limits that ``adjust`` makes of those it has, and a new interval if one is given.
+
+    Returns the limits. Raises NonExistentQueueError, and what ``adjust`` raises: then nothing changes.
+    """
+    with database.transact():
+        limits = adjust(_locked(name).limits)
+        interval = {} if polling_interval is None else {"polling_interval": polling_interval}
+        _set(name, **_columns(limits), **interval)
+        _announce()
+    return limits
+
+
+@database.retried
+def pause(name: str, until: datetime | None, reason: str) -> None:
+    """Take nothing from a queue, until a time or until it is resumed; raises NonExistentQueueError."""
+    with database.transact():
+        _locked(name)
+        _set(name, paused_at=clock.now(), paused_until=until, pause_reason=reason)
+        _announce()
+
+
+@database.retried
+def resume(name: str) -> None:
+    """Take runs from a queue again; raises NonExistentQueueError."""
+    with database.transact():
+        _locked(name)
+        _set(name, paused_at=None, paused_until=None, pause_reason="")
+        _announce()
+
+
+@database.retried
+def delete(name: str) -> None:
+    """Delete a queue's row; runs in it stay, and wait for a queue of that name."""
+    with database.transact():
+        _rows().filter(pk=name).delete()
+        _starts(name).delete()
+
+
+def _locked(name: str) -> Queue:
+    """Lock a queue's row, which the default queue may not have yet; raises NonExistentQueueError."""
+    if name == DEFAULT_QUEUE:
+        _create(name)
+    row: Queue | None = _rows().filter(pk=name).select_for_update(no_key=True).first()
+    if row is None:
+        raise NonExistentQueueError(name)
+    return row
+
+
+def _create(name: str, **values: Any) -> bool:
+    """Insert a queue; False if there is one of that name."""
+    if _rows().filter(pk=name).exists():
+        return False
+    now = clock.now()
+    _rows().bulk_create([Queue(name=name, created_at=now, updated_at=now, **values)], ignore_conflicts=True)
+    return True
+
+
+def _set(name: str, **values: Any) -> None:
+    _rows().filter(pk=name).update(updated_at=clock.now(), **values)
+    if not (values.get("limiter_limit", True) or values.get("partition_limiter_limit", True)):
+        _starts(name).delete()  # nothing counts them any more
 
 
 def _columns(limits: Limits) -> dict[str, Any]:
@@ -81,88 +196,13 @@ def _columns(limits: Limits) -> dict[str, Any]:
     return columns
 
 
-@database.retried
-def register(name: str, limits: Limits, *, update: bool, polling_interval: timedelta | None = None) -> None:
-    """Create a queue, or (if ``update``) give an existing one these limits."""
-    values = {**_columns(limits), "polling_interval": polling_interval}
-    with database.transact():
-        if not _create(name, **values) and update:
-            _rows().filter(pk=name).update(updated_at=clock.now(), **values)
-        _announce()
-
-
-@database.retried
-def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, update: bool) -> None:
-    """Create a queue that code declares, or (if ``update``) take over a declaration that has changed.
-
-    Limits that an operator has set stay until the code itself says something new.
-    """
-    values = {**_columns(limits), "polling_interval": polling_interval}
-    declaration = repr((limits, polling_interval))
-    with database.transact():
-        if _create(name, declaration=declaration, **values) or not update:
-            return
-        changed = _rows().filter(pk=name).exclude(declaration=declaration)
-        if changed.update(declaration=declaration, updated_at=clock.now(), **values):
-            _announce()
-
-
-def _create(name: str, **values: Any) -> bool:
-    """Insert a queue; False if there is one of that name."""
-    now = clock.now()
-    if _rows().filter(pk=name).exists():
-        return False
-    _rows().bulk_create([Queue(name=name, created_at=now, updated_at=now, **values)], ignore_conflicts=True)
-    return True
-
-
-@database.retried
-def change(name: str, limits: Limits, *, expected: Limits) -> bool:
-    """Give a queue other limits; False if it has not the expected ones (any more), or no row."""
-    with database.transact():
-        row = _rows().filter(pk=name).select_for_update(no_key=True).first()
-        if row is None or row.limits != expected:
-            return False
-        _rows().filter(pk=name).update(updated_at=clock.now(), **_columns(limits))
-        _announce()
-    return True
-
-
-@database.retried
-def set_polling_interval(name: str, interval: timedelta) -> bool:
-    """Set how often a queue is looked at; False if it has no row."""
-    return bool(_rows().filter(pk=name).update(updated_at=clock.now(), polling_interval=interval))
-
-
-@database.retried
-def pause(name: str, until: datetime | None, reason: str) -> None:
-    """Take nothing from a queue, until a time or until it is resumed."""
-    now = clock.now()
-    paused = {"paused_at": now, "paused_until": until, "pause_reason": reason, "updated_at": now}
-    with database.transact():
-        _create(name)
-        _rows().filter(pk=name).update(**paused)
-
-
-@database.retried
-def resume(name: str) -> None:
-    """Take runs from a queue again."""
-    with database.transact():
-        _rows().filter(pk=name).update(
-            paused_at=None, paused_until=None, pause_reason="", updated_at=clock.now()
-        )
-        _announce()
-
-
-@database.retried
-def delete(name: str) -> None:
-    """Delete a queue's row; runs in it stay, and wait for a queue of that name."""
-    _rows().filter(pk=name).delete()
-
-
 def _announce() -> None:
     transaction.on_commit(notify.work, using=database.alias())
 
 
 def _rows() -> Any:
     return Queue.objects.using(database.alias())
+
+
+def _starts(name: str) -> Any:
+    return QueueStart.objects.using(database.alias()).filter(queue=name)

@@ -195,6 +195,12 @@ def recover_strays(worker_id: str, runs: Iterable[int]) -> None:
 
 
 @database.retried
+def any_dead() -> bool:
+    """Return whether a run is left whose worker has ended, or let its lease run out."""
+    return bool(_runs().filter(status=Status.PENDING).filter(_is_dead(by_lease=True)).exists())
+
+
+@database.retried
 def stray_runs(worker_id: str, executing: Iterable[int]) -> list[int]:
     """Return the incarnation's runs that its process does not execute."""
     held = _runs().filter(status=Status.PENDING, worker_id=worker_id)

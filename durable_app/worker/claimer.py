@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_app.engine.context import Execution, Identity
-from durable_app.engine.execution import execute_claimed, fail_claimed
+from durable_app.engine.execution import block_claimed, execute_claimed, fail_claimed
 from durable_app.engine.flow import Flow
+from durable_app.engine.identity import authorized
 from durable_app.engine.lease import Lease
-from durable_app.errors import InvalidWorkflowIDError, WorkflowFunctionNotFoundError
+from durable_app.errors import (
+    InvalidWorkflowIDError,
+    NotAuthorizedError,
+    WorkflowFunctionNotFoundError,
+)
 from durable_app.registry import registry
 from durable_app.store import claims, limited, queues, steps
 from durable_app.store.queues import QueueState
@@ -172,7 +177,7 @@ def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: H
         serialization=claimed.serialization,
         identity=Identity(
             user=claimed.user,
-            roles=tuple(claimed.roles) if claimed.roles else None,
+            roles=None if claimed.roles is None else tuple(claimed.roles),
             assumed_role=claimed.assumed_role,
         ),
     )
@@ -184,7 +189,10 @@ def _flow(execution: Execution, claimed: Claimed) -> Flow[None]:
     try:
         definition = registry.workflow(claimed.name)
         func = definition.bind(claimed.class_name, claimed.config_name)
+        execution.identity = authorized(definition.name, definition.required_roles, execution.identity)
     except WorkflowFunctionNotFoundError as error:
+        return block_claimed(execution, error)
+    except NotAuthorizedError as error:
         return fail_claimed(execution, error)
     execution.validate_args = definition.validate_args
     return execute_claimed(execution, func, claimed.inputs)

@@ -83,8 +83,7 @@ class Worker:
         signals.worker_started.send(sender=None, worker=self.incarnation.lease.id, name=self.name)
         self.version.register()
         waits.wake_blocked()
-        self._declare_queues()
-        self._declare_schedules()
+        self.declare()
         wake: Callable[[], None] = self._wake_all
         self._subscriptions.enter_context(notify.bulletin.subscribed([notify.WORK], wake))
         self._subscriptions.enter_context(
@@ -96,6 +95,11 @@ class Worker:
         for service in self._services:
             service.start()
         return self
+
+    def declare(self) -> None:
+        """Take over the queues and schedules that the code declares, perhaps since the start."""
+        self._declare_queues()
+        self._declare_schedules()
 
     def _declare_queues(self) -> None:
         for name, declared in registry.queues.items():

@@ -200,10 +200,10 @@ def test_patches_of_several_branches_may_be_concurrent() -> None:
 def test_only_the_first_of_two_concurrent_steps_is_missing() -> None:
     """253. A position without a record does not make a run new if a later one has one."""
 
-    async def before() -> list[str]:
+    async def before() -> Any:
         return await asyncio.gather(ado("b"), ado("c"))
 
-    async def after() -> list[str]:
+    async def after() -> Any:
         return [await ado("new")] if await apatch("x") else await asyncio.gather(ado("b"), ado("c"))
 
     deployed["code"] = before

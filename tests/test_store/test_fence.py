@@ -13,7 +13,7 @@ import durable_app.store
 from durable_app import clock
 from durable_app.errors import OwnershipLost, WorkflowCancelled
 from durable_app.models import Event, EventHistory, Message, Status, Step, Wait, Workflow
-from durable_app.store import bulk, database, delays, messages, runs, steps, waits
+from durable_app.store import approvals, bulk, database, delays, messages, runs, steps, waits
 from durable_app.store.records import Checkpoint, NewRun, Outcome, Parcel, Payload, Position, Verdict
 from durable_app.store.waits import News
 
@@ -81,6 +81,9 @@ WRITES: dict[str, Write] = {
     ),
     "bounce a child": lambda run, attempt: runs.launch_child(
         child(run), checkpoint(run, attempt), run.workflow_id, delays.bounce
+    ),
+    "ask": lambda run, attempt: approvals.ask(
+        approvals.Question(title="May I?"), checkpoint(run, attempt), run.workflow_id
     ),
     "launch_children": lambda run, attempt: bulk.launch_children(
         [child(run)], checkpoint(run, attempt), run.workflow_id

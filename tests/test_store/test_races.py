@@ -1,14 +1,12 @@
 """Two verbs at once on one run: whatever the order, the outcome is one that an order explains."""
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
 
 from durable_app import clock
 from durable_app.errors import ControlFlow, NonExistentWorkflowError
@@ -19,6 +17,7 @@ from durable_app.store import claims, database, lifecycle, messages, steps, wait
 from durable_app.store.records import Checkpoint, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 from tests.crash.ledger import changes, install_audit, remove_audit
+from tests.racing import raced
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,28 +118,6 @@ VERBS: dict[str, Verb] = {
     "send": lambda run: messages.send([Parcel(run.workflow_id, "topic", "1")]) is None,
     "claim": lambda run: bool(claims.claim(claims.Claimer(worker_id="heir"), ["raced"], 1)),
 }
-
-
-def raced(*calls: Callable[[], Any]) -> list[Any]:
-    """Run calls in threads that start together; return their answers, or what the fence raised."""
-    barrier = threading.Barrier(len(calls))
-    answers: list[Any] = [None] * len(calls)
-
-    def target(index: int) -> None:
-        try:
-            barrier.wait()
-            answers[index] = calls[index]()
-        except BaseException as error:  # noqa: BLE001  (judged by the test)
-            answers[index] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=target, args=[index]) for index in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(VERBS, 2)))

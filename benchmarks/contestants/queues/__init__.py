@@ -2,7 +2,11 @@
 
 from typing import Protocol
 
-GAME_OVER = 0
+BALL, GAME_OVER = 1, 0
+"""What players send each other."""
+
+PATIENCE = 20.0
+"""Seconds until one who waits for the other player gives up."""
 
 
 class QueueContestant(Protocol):

@@ -10,9 +10,8 @@ import psycopg
 from dbos import DBOS, SetWorkflowID
 
 from benchmarks import reports, workers
+from benchmarks.contestants.queues import BALL, GAME_OVER, PATIENCE
 
-PATIENCE = 20.0
-BALL, GAME_OVER = 1, 0
 LEFT = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')"
 
 

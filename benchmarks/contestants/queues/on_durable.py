@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import reports, workers
 from benchmarks.contestants.on_durable import migrate
+from benchmarks.contestants.queues import BALL, GAME_OVER, PATIENCE
 from durable_app import (
     Queue,
     SetWorkflowID,
@@ -23,8 +24,6 @@ from durable_app.models import Workflow
 from durable_app.worker.claimer import Serving
 from durable_app.worker.worker import Worker
 
-PATIENCE = 20.0
-BALL, GAME_OVER = 1, 0
 
 jobs, left, right = Queue("jobs"), Queue("left"), Queue("right")
 

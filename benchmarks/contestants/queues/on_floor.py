@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import psycopg
 
 from benchmarks import reports, workers
+from benchmarks.contestants.queues import BALL, GAME_OVER
 
-PATIENCE = 20.0
-BALL, GAME_OVER = 1, 0
 BATCH = 100
 BULK = 1_000
 

@@ -43,7 +43,7 @@ class PgQueuerQueue:
 
     async def _enqueue_and_wait(self) -> None:
         [job] = await self._queries.enqueue("nothing", None)
-        async with CompletionWatcher(self._driver) as watcher:
+        async with CompletionWatcher(self._driver, queries=self._queries) as watcher:
             await watcher.wait_for(job)
 
 

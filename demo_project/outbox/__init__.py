@@ -1,0 +1,1 @@
+"""The outbox: events of the shop, delivered to a webhook that is often down."""

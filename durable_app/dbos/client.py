@@ -1,0 +1,171 @@
+"""A client: the verbs of ``DBOS`` for programs that execute nothing, and never a step of a workflow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from durable_app import checks
+from durable_app import public as ours
+from durable_app.dbos import lifecycle, managing, messaging, queue, schedules, versions, workflows
+from durable_app.dbos.error import DBOSException, DBOSInitializationError
+from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
+from durable_app.dbos.named import EnqueueOptions, surroundings, target_of
+from durable_app.dbos.outside import outside
+from durable_app.dbos.threads import blocking
+from durable_app.store import database
+
+
+class DBOSClient:
+    """Works on Django's database, whatever its arguments name; it may be made anywhere, many times.
+
+    Raises DBOSInitializationError if the tables are not there, unless it is ``lazy``.
+    """
+
+    def __init__(self, database_url: str | None = None, *, lazy: bool = False, **options: Any) -> None:
+        if not lazy:
+            self.check_connection()
+
+    @staticmethod
+    def check_connection() -> None:
+        """Raise if the database cannot be reached, or has not the tables."""
+        if not blocking(checks.is_migrated):
+            raise DBOSInitializationError("the tables are missing: run `python manage.py migrate` first.")
+
+    @staticmethod
+    async def check_connection_async() -> None:
+        """Async twin of ``check_connection``."""
+        if not await database.acall(checks.is_migrated):
+            raise DBOSInitializationError("the tables are missing: run `python manage.py migrate` first.")
+
+    @staticmethod
+    def destroy() -> None:
+        """Close what this process holds open, unless DBOS is launched in it."""
+        lifecycle.release()
+
+    # Enqueueing
+
+    @outside
+    def enqueue(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
+        """Enqueue a run of a workflow by its name."""
+        with surroundings(options):
+            return WorkflowHandle(
+                blocking(ours.enqueue, options["queue_name"], target_of(options), *args, **kwargs)
+            )
+
+    @outside
+    async def enqueue_async(
+        self, options: EnqueueOptions, *args: Any, **kwargs: Any
+    ) -> WorkflowHandleAsync[Any]:
+        """Async twin of ``enqueue``."""
+        with surroundings(options):
+            found = await ours.aenqueue(options["queue_name"], target_of(options), *args, **kwargs)
+        return WorkflowHandleAsync(found)
+
+    def enqueue_in_transaction(
+        self, connection: Any, options: EnqueueOptions, *args: Any, **kwargs: Any
+    ) -> WorkflowHandle[Any]:
+        """Enqueue a run that exists if and only if Django's open transaction commits.
+
+        ``connection`` is not looked at. Raises DBOSException outside a transaction.
+        """
+        _require_transaction("enqueue_in_transaction")
+        if options.get("duplication_policy") == "return-existing":
+            raise DBOSException("duplication_policy 'return-existing' needs a transaction of its own.")
+        return self.enqueue(options, *args, **kwargs)
+
+    # Messages and events
+
+    send = staticmethod(outside(messaging.send.now))
+    send_async = staticmethod(outside(messaging.send.later))
+    send_bulk = staticmethod(outside(messaging.send_bulk.now))
+    send_bulk_async = staticmethod(outside(messaging.send_bulk.later))
+    get_event = staticmethod(outside(messaging.get_event.now))
+    get_event_async = staticmethod(outside(messaging.get_event.later))
+
+    def send_in_transaction(self, connection: Any, *args: Any, **kwargs: Any) -> None:
+        """Send a message if and only if Django's open transaction commits; see ``send``."""
+        _require_transaction("send_in_transaction")
+        self.send(*args, **kwargs)
+
+    def send_bulk_in_transaction(
+        self, connection: Any, messages: Sequence[messaging.SendMessage], **options: Any
+    ) -> None:
+        """Send messages if and only if Django's open transaction commits; see ``send_bulk``."""
+        _require_transaction("send_bulk_in_transaction")
+        self.send_bulk(messages, **options)
+
+    # Runs
+
+    retrieve_workflow = staticmethod(outside(workflows.retrieve_workflow.now))
+    retrieve_workflow_async = staticmethod(outside(workflows.retrieve_workflow.later))
+    wait_first = staticmethod(outside(workflows.wait_first))
+    wait_first_async = staticmethod(outside(workflows.wait_first_async))
+    cancel_workflow = staticmethod(outside(managing.cancel_workflow.now))
+    cancel_workflow_async = staticmethod(outside(managing.cancel_workflow.later))
+    cancel_workflows = staticmethod(outside(managing.cancel_workflows.now))
+    cancel_workflows_async = staticmethod(outside(managing.cancel_workflows.later))
+    resume_workflow = staticmethod(outside(managing.resume_workflow.now))
+    resume_workflow_async = staticmethod(outside(managing.resume_workflow.later))
+    resume_workflows = staticmethod(outside(managing.resume_workflows.now))
+    resume_workflows_async = staticmethod(outside(managing.resume_workflows.later))
+    fork_workflow = staticmethod(outside(managing.fork_workflow.now))
+    fork_workflow_async = staticmethod(outside(managing.fork_workflow.later))
+    rewind_workflow = staticmethod(outside(managing.rewind_workflow.now))
+    rewind_workflow_async = staticmethod(outside(managing.rewind_workflow.later))
+    delete_workflow = staticmethod(outside(managing.delete_workflow.now))
+    delete_workflow_async = staticmethod(outside(managing.delete_workflow.later))
+    delete_workflows = staticmethod(outside(managing.delete_workflows.now))
+    delete_workflows_async = staticmethod(outside(managing.delete_workflows.later))
+    set_workflow_delay = staticmethod(outside(queue.set_workflow_delay.now))
+    set_workflow_delay_async = staticmethod(outside(queue.set_workflow_delay.later))
+    list_workflows = staticmethod(outside(managing.list_workflows.now))
+    list_workflows_async = staticmethod(outside(managing.list_workflows.later))
+    list_queued_workflows = staticmethod(outside(managing.list_queued_workflows.now))
+    list_queued_workflows_async = staticmethod(outside(managing.list_queued_workflows.later))
+    list_workflow_steps = staticmethod(outside(managing.list_workflow_steps.now))
+    list_workflow_steps_async = staticmethod(outside(managing.list_workflow_steps.later))
+
+    # Queues
+
+    register_queue = staticmethod(outside(queue.register_queue_from_outside.now))
+    register_queue_async = staticmethod(outside(queue.register_queue_from_outside.later))
+    retrieve_queue = staticmethod(outside(queue.retrieve_queue.now))
+    retrieve_queue_async = staticmethod(outside(queue.retrieve_queue.later))
+    list_queues = staticmethod(outside(queue.list_queues.now))
+    list_queues_async = staticmethod(outside(queue.list_queues.later))
+    delete_queue = staticmethod(outside(queue.delete_queue.now))
+    delete_queue_async = staticmethod(outside(queue.delete_queue.later))
+
+    # Schedules
+
+    create_schedule = staticmethod(outside(schedules.create_named_schedule.now))
+    create_schedule_async = staticmethod(outside(schedules.create_named_schedule.later))
+    apply_schedules = staticmethod(outside(schedules.apply_schedules.now))
+    apply_schedules_async = staticmethod(outside(schedules.apply_schedules.later))
+    get_schedule = staticmethod(outside(schedules.get_schedule.now))
+    get_schedule_async = staticmethod(outside(schedules.get_schedule.later))
+    list_schedules = staticmethod(outside(schedules.list_schedules.now))
+    list_schedules_async = staticmethod(outside(schedules.list_schedules.later))
+    delete_schedule = staticmethod(outside(schedules.delete_schedule.now))
+    delete_schedule_async = staticmethod(outside(schedules.delete_schedule.later))
+    pause_schedule = staticmethod(outside(schedules.pause_schedule.now))
+    resume_schedule = staticmethod(outside(schedules.resume_schedule.now))
+    trigger_schedule = staticmethod(outside(schedules.trigger_schedule.now))
+    backfill_schedule = staticmethod(outside(schedules.backfill_schedule.now))
+
+    # Versions
+
+    list_application_versions = staticmethod(outside(versions.list_application_versions.now))
+    list_application_versions_async = staticmethod(outside(versions.list_application_versions.later))
+    get_latest_application_version = staticmethod(outside(versions.get_latest_application_version.now))
+    get_latest_application_version_async = staticmethod(
+        outside(versions.get_latest_application_version.later)
+    )
+    set_latest_application_version = staticmethod(outside(versions.set_latest_application_version.now))
+    set_latest_application_version_async = staticmethod(
+        outside(versions.set_latest_application_version.later)
+    )
+
+
+def _require_transaction(verb: str) -> None:
+    if not database.in_transaction():
+        raise DBOSException(f"{verb}() needs an open transaction: use it in `with transaction.atomic():`.")

@@ -1,0 +1,110 @@
+"""Questions that runs ask people: asked together with the step, answered together with the message."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from durable_app import clock
+from durable_app.models import Approval
+from durable_app.models.workflow import ACTIVE
+from durable_app.store import database
+from durable_app.store.records import Checkpoint
+from durable_app.store.steps import fence, landed, record_within
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked, and who may answer."""
+
+    title: str
+    description: str = ""
+    form: str = ""
+    context: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
+    permission: str = ""
+    deadline_at: datetime | None = None
+
+
+@database.retried
+def ask(question: Question, step: Checkpoint, workflow_id: str) -> None:
+    """Put a question into the inbox and record the step that asks it; raises what the fence raises."""
+    with database.transact():
+        fence(step.run, step.attempt, workflow_id)
+        if landed(step) is not None:
+            return
+        _rows().create(
+            workflow_id=step.run,
+            position=step.position.number,
+            branch=step.position.branch,
+            created_at=clock.now(),
+            **asdict(question),
+        )
+        record_within(step)
+
+
+@database.retried
+def expire(run: int, position: int, branch: str) -> None:
+    """Take a question that nobody answered in time out of the inbox."""
+    _rows().filter(workflow_id=run, position=position, branch=branch, closed_at__isnull=True).update(
+        closed_at=clock.now()
+    )
+
+
+@database.retried
+def get(number: int) -> Approval | None:
+    """Return a question with its run."""
+    found: Approval | None = _rows().select_related("workflow").filter(pk=number).first()
+    return found
+
+
+def locked(number: int) -> Approval | None:
+    """Return a question, locked for the rest of the caller's transaction: one answer only."""
+    rows = _rows().select_related("workflow").filter(pk=number)
+    found: Approval | None = rows.select_for_update(of=("self",), no_key=True).first()
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A person's answer; ``values`` are encoded."""
+
+    approved: bool
+    answered_by: str
+    values: str = ""
+    comment: str = ""
+
+
+def close(number: int, given: Given) -> None:
+    """Note the answer, in the caller's transaction."""
+    _rows().filter(pk=number).update(closed_at=clock.now(), **asdict(given))
+
+
+def copy(original: int, run: int, start: int) -> None:
+    """Give a fork the questions that its copied steps ask; those whose answer is not copied stand open."""
+    for question in _rows().filter(workflow_id=original, position__lt=start):
+        question.pk, question.workflow_id = None, run
+        question.save(using=database.alias(), force_insert=True)
+    reopen(run, start)
+
+
+def drop(run: int, start: int) -> None:
+    """Forget the questions that a rewound run will ask again; those whose answer is dropped stand open."""
+    _rows().filter(workflow_id=run, position__gte=start).delete()
+    reopen(run, start)
+
+
+def reopen(run: int, start: int) -> None:
+    """Let questions be answered (again) whose answer would be received at ``start`` or later."""
+    _rows().filter(workflow_id=run, position__gte=start - 1).update(
+        closed_at=None, approved=None, answered_by="", values="", comment=""
+    )
+
+
+def waiting() -> Any:
+    """Return the questions that can be answered now, oldest first; those of ended runs cannot."""
+    found = _rows().filter(closed_at__isnull=True, workflow__status__in=ACTIVE)
+    return found.select_related("workflow").order_by("pk")
+
+
+def _rows() -> Any:
+    return Approval.objects.using(database.alias())
