@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from contextvars import Token
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, TypedDict, Unpack
 
 from django.utils.functional import LazyObject
 
+from durable_app import clock
 from durable_app.engine.context import (
     Acting,
     Ambient,
@@ -214,6 +215,15 @@ def _roles_of(user: Any) -> tuple[str, ...]:
     names = groups.order_by("name").values_list("name", flat=True)
     found = tuple(name for name in names if name != EVERY_ROLE)
     return (EVERY_ROLE, *found) if getattr(user, "is_superuser", False) else found
+
+
+def moment(given: datetime | float | timedelta) -> datetime:
+    """Return a time that is given as such, or as a delay; raises InvalidOptionError for one without zone."""
+    if not isinstance(given, datetime):
+        return clock.now() + checked_delay(given)
+    if given.tzinfo is None:
+        raise InvalidOptionError(f"{given} has no time zone: give an aware datetime, or a span")
+    return given
 
 
 class SetWorkflowAttributes(_Block):

@@ -72,11 +72,10 @@ def _job(setting: str, position: int, given: Any) -> CronJob:
     """Read (cron, path), (cron, path, redirect) or (cron, path, args, kwargs, redirect)."""
     if not isinstance(given, list | tuple) or not 2 <= len(given) <= 5:
         raise InvalidOptionError(f"{setting}[{position}] is no job: {given!r}")
-    rest: list[Any]
     cron, path, *rest = given
-    if len(rest) == 1 and isinstance(rest[0], str):
-        rest = [(), {}, rest[0]]
-    args, kwargs, redirect = (*rest, *((), {}, "")[len(rest) :])
+    has_redirect_only = len(rest) == 1 and isinstance(rest[0], str)
+    filled: list[Any] = [(), {}, rest[0]] if has_redirect_only else [*rest, *((), {}, "")[len(rest) :]]
+    args, kwargs, redirect = filled
     kinds = ((cron, str), (path, str), (args, list | tuple), (kwargs, dict), (redirect, str))
     if not all(isinstance(value, kind) for value, kind in kinds) or "." not in path:
         raise InvalidOptionError(f"{setting}[{position}] is no job: {given!r}")

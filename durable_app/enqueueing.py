@@ -1,18 +1,24 @@
-"""Putting runs into queues: one, or many at once. Each verb has an ``a``-prefixed twin."""
+"""Putting runs into queues: one, or many at once; and their delays. Each verb has an ``a``-prefixed twin."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ParamSpec
 
 from asgiref.sync import markcoroutinefunction
 
+from durable_app.contexts import moment
 from durable_app.engine.calls import Arguments
 from durable_app.engine.context import ambient
 from durable_app.engine.flow import Flow, adrive, drive_blocking
+from durable_app.engine.launch import checked_id
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import WorkflowHandle
 from durable_app.limits import checked_queue_name
 from durable_app.registry import registry
 from durable_app.starting import start_flow, start_many_flow
+from durable_app.store import delays
+from durable_app.verbs import perform, verb_flow
 
 P = ParamSpec("P")
 
@@ -102,3 +108,42 @@ def _check_options(name: str) -> None:
         raise InvalidOptionError(
             f"the queue {name!r} is partitioned: a run needs SetEnqueueOptions(queue_partition_key=...)"
         )
+
+
+# Delayed runs
+
+
+def set_workflow_delay(
+    workflow_id: str,
+    *,
+    delay_seconds: float | timedelta | None = None,
+    delay_until: datetime | None = None,
+) -> None:
+    """Set anew when a delayed run may start: in so many seconds (or a timedelta), or at a time.
+
+    Raises InvalidOptionError unless exactly one is given, NonExistentWorkflowError, InvalidTransitionError
+    for a run that is not delayed.
+    """
+    verb = _new_delay(workflow_id, delay_seconds, delay_until)
+    perform("setWorkflowDelay", "aset_workflow_delay", verb)
+
+
+@markcoroutinefunction
+def aset_workflow_delay(
+    workflow_id: str,
+    *,
+    delay_seconds: float | timedelta | None = None,
+    delay_until: datetime | None = None,
+) -> Awaitable[None]:
+    """Async twin of ``set_workflow_delay``."""
+    verb = _new_delay(workflow_id, delay_seconds, delay_until)
+    return adrive(verb_flow("setWorkflowDelay", verb))
+
+
+def _new_delay(
+    workflow_id: str, seconds: float | timedelta | None, until: datetime | None
+) -> Callable[[], None]:
+    given = seconds if until is None else until
+    if given is None or (seconds is not None and until is not None):
+        raise InvalidOptionError("exactly one of delay_seconds and delay_until is to be given")
+    return partial(delays.set_delay, checked_id(workflow_id), moment(given))

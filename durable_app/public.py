@@ -17,7 +17,14 @@ from durable_app.decorators import (
     workflow,
 )
 from durable_app.engine.context import StepStatus
-from durable_app.enqueueing import aenqueue, aenqueue_many, enqueue, enqueue_many
+from durable_app.enqueueing import (
+    aenqueue,
+    aenqueue_many,
+    aset_workflow_delay,
+    enqueue,
+    enqueue_many,
+    set_workflow_delay,
+)
 from durable_app.errors import (
     AwaitedWorkflowCancelledError,
     AwaitedWorkflowMaxRecoveryAttemptsExceeded,
@@ -128,12 +135,10 @@ from durable_app.queues import (
     alist_queues,
     aregister_queue,
     aretrieve_queue,
-    aset_workflow_delay,
     delete_queue,
     list_queues,
     register_queue,
     retrieve_queue,
-    set_workflow_delay,
 )
 from durable_app.roles import (
     assumed_role,

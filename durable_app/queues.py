@@ -8,20 +8,20 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ParamSpec, TypedDict, Unpack
+from typing import Any, Literal, ParamSpec, TypedDict, Unpack, get_args
 
 from asgiref.sync import markcoroutinefunction
 
-from durable_app import clock, serialization
-from durable_app.contexts import checked_delay
-from durable_app.engine.flow import adrive
-from durable_app.engine.launch import checked_id
+from durable_app import serialization
+from durable_app.contexts import moment
+from durable_app.engine import versions as code
+from durable_app.engine.flow import Flow, adrive
 from durable_app.enqueueing import aenqueue, aenqueue_many, enqueue, enqueue_many
 from durable_app.errors import InvalidOptionError, NonExistentQueueError
 from durable_app.handles import WorkflowHandle
-from durable_app.limits import Limits, RateLimit, checked_queue_name
+from durable_app.limits import Limits, RateLimit, checked_interval, checked_queue_name
 from durable_app.registry import DeclaredQueue, registry
-from durable_app.store import delays, queues
+from durable_app.store import queues, versions
 from durable_app.verbs import perform, verb_flow
 
 P = ParamSpec("P")
@@ -64,9 +64,10 @@ class Queue:
     ``concurrency`` runs at once over all workers, ``worker_concurrency`` in each worker process;
     ``limiter={"limit": 50, "period": 60}``: at most 50 starts in any 60 seconds. The same with
     ``partition_`` in front holds for each partition key by itself; with ``partition_queue`` (or any of
-    these) runs need a key. ``priority_enabled=False`` refuses priorities. A run that waits (parked) is not
-    running: it takes no place. Raises InvalidOptionError, ConflictingRegistrationError for a second
-    declaration with other limits.
+    these) runs need a key, and the keys take turns. ``priority_enabled=False`` refuses priorities.
+    Workers look at the queue at least every ``polling_interval``, in seconds or a timedelta. A run that
+    waits (parked) is not running: it takes no place. Raises InvalidOptionError,
+    ConflictingRegistrationError for a second declaration with other limits.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Queue:
         frame = sys._getframe(1)  # noqa: SLF001  (where the declaration stands)
         declared = DeclaredQueue(
             limits=_limits(limits),
-            polling_interval=_interval(polling_interval),
+            polling_interval=checked_interval(polling_interval),
             priority_enabled=priority_enabled,
             location=f"{frame.f_code.co_filename}:{frame.f_lineno}",
         )
@@ -133,23 +134,28 @@ class Queue:
         """Return what ``limits`` is."""
         return adrive(verb_flow("getQueue", partial(_limits_of, self.name)))
 
-    def configure(self, **limits: Unpack[LimitOptions]) -> Limits:
-        """Change some limits (None removes one); workers follow at once. Returns all of them.
+    def configure(
+        self, *, polling_interval: float | timedelta | None = None, **limits: Unpack[LimitOptions]
+    ) -> Limits:
+        """Change some limits (None removes one), or the polling interval; workers follow at once.
 
-        Raises InvalidOptionError if they do not fit together, NonExistentQueueError.
+        Returns all limits. Raises InvalidOptionError if they do not fit together, NonExistentQueueError.
         """
-        return perform("configureQueue", "aconfigure", partial(_configure, self.name, limits))
+        verb = _configuration(self.name, limits, polling_interval)
+        return perform("configureQueue", "aconfigure", verb)
 
     @markcoroutinefunction
-    def aconfigure(self, **limits: Unpack[LimitOptions]) -> Awaitable[Limits]:
+    def aconfigure(
+        self, *, polling_interval: float | timedelta | None = None, **limits: Unpack[LimitOptions]
+    ) -> Awaitable[Limits]:
         """Async twin of ``configure``."""
-        return adrive(verb_flow("configureQueue", partial(_configure, self.name, limits)))
+        return adrive(verb_flow("configureQueue", _configuration(self.name, limits, polling_interval)))
 
     # pausing
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing is taken from it now."""
+        """Whether nothing is taken from it now; raises NonExistentQueueError."""
         return perform("isQueuePaused", "ais_paused", partial(_is_paused, self.name))
 
     @markcoroutinefunction
@@ -161,19 +167,28 @@ class Queue:
         """Let workers take nothing from the queue, until a time (or for a span), else until ``resume``.
 
         What runs goes on. Also from inside a step: an outage of what the queue's runs call should not burn
-        their retries. Raises InvalidOptionError for a time without a zone.
+        their retries. Raises InvalidOptionError for a time without a zone, NonExistentQueueError.
         """
-        perform("pauseQueue", "apause", partial(queues.pause, self.name, _until(until), reason))
+        perform(
+            "pauseQueue",
+            "apause",
+            partial(queues.pause, self.name, None if until is None else moment(until), reason),
+        )
 
     @markcoroutinefunction
     def apause(
         self, *, until: datetime | float | timedelta | None = None, reason: str = ""
     ) -> Awaitable[None]:
         """Async twin of ``pause``."""
-        return adrive(verb_flow("pauseQueue", partial(queues.pause, self.name, _until(until), reason)))
+        return adrive(
+            verb_flow(
+                "pauseQueue",
+                partial(queues.pause, self.name, None if until is None else moment(until), reason),
+            )
+        )
 
     def resume(self) -> None:
-        """Let workers take runs from the queue again."""
+        """Let workers take runs from the queue again; raises NonExistentQueueError."""
         perform("resumeQueue", "aresume", partial(queues.resume, self.name))
 
     @markcoroutinefunction
@@ -182,102 +197,111 @@ class Queue:
         return adrive(verb_flow("resumeQueue", partial(queues.resume, self.name)))
 
 
-def _interval(given: float | timedelta | None) -> timedelta | None:
-    if given is None:
-        return None
-    span = given if isinstance(given, timedelta) else timedelta(seconds=given)
-    if span <= timedelta(0):
-        raise InvalidOptionError(f"a polling interval must be above zero, not {given}")
-    return span
-
-
-def _until(given: datetime | float | timedelta | None) -> datetime | None:
-    if given is None or not isinstance(given, datetime):
-        return None if given is None else clock.now() + checked_delay(given)
-    if given.tzinfo is None:
-        raise InvalidOptionError(f"{given} has no time zone: give an aware datetime, or a span")
-    return given
-
-
 def _limits_of(name: str) -> Limits:
-    found = queues.get(name)
-    if found is None:
-        raise NonExistentQueueError(name)
-    return found.limits
+    return queues.get(name).limits
 
 
 def _is_paused(name: str) -> bool:
-    found = queues.get(name)
-    return found is not None and found.is_paused
+    return queues.get(name).is_paused
 
 
-def _configure(name: str, given: LimitOptions) -> Limits:
-    while True:
-        before = _limits_of(name)
-        after = _limits(given, based_on=before)
-        if queues.change(name, after, expected=before):
-            return after
+def _configuration(
+    name: str, given: LimitOptions, interval: float | timedelta | None
+) -> Callable[[], Limits]:
+    def adjust(before: Limits) -> Limits:
+        return _limits(given, based_on=before)
+
+    return partial(queues.change, name, adjust, checked_interval(interval))
 
 
 # Queues as such
 
 
+OnConflict = Literal["update_if_latest_version", "always_update", "never_update"]
+
+
 def register_queue(
     name: str,
     *,
-    on_conflict: str = "always_update",
+    on_conflict: OnConflict = "update_if_latest_version",
     polling_interval: float | timedelta | None = None,
     **limits: Unpack[LimitOptions],
 ) -> Queue:
     """Create a queue in the database, or change the one of that name; return it.
 
-    ``on_conflict`` is "always_update" or "never_update". Raises InvalidOptionError.
+    ``on_conflict`` says what becomes of an existing one: without ``DURABLE["APP_VERSION"]`` every process
+    has the latest version. Raises InvalidOptionError.
     """
     verb = _registration(name, on_conflict, polling_interval, limits)
     perform("registerQueue", "aregister_queue", verb)
     return Queue.named(name)
 
 
-async def aregister_queue(
+@markcoroutinefunction
+def aregister_queue(
     name: str,
     *,
-    on_conflict: str = "always_update",
+    on_conflict: OnConflict = "update_if_latest_version",
     polling_interval: float | timedelta | None = None,
     **limits: Unpack[LimitOptions],
-) -> Queue:
+) -> Awaitable[Queue]:
     """Async twin of ``register_queue``."""
-    await adrive(verb_flow("registerQueue", _registration(name, on_conflict, polling_interval, limits)))
+    verb = _registration(name, on_conflict, polling_interval, limits)
+    return _anamed(name, verb_flow("registerQueue", verb))
+
+
+async def _anamed(name: str, flow: Flow[Any]) -> Queue:
+    await adrive(flow)
     return Queue.named(name)
 
 
 def _registration(
     name: str, on_conflict: str, interval: float | timedelta | None, limits: LimitOptions
 ) -> Callable[[], None]:
-    if on_conflict not in ("always_update", "never_update"):
-        raise InvalidOptionError(f"on_conflict is 'always_update' or 'never_update', not {on_conflict!r}")
-    return partial(
-        queues.register,
-        checked_queue_name(name),
-        _limits(limits),
-        update=on_conflict == "always_update",
-        polling_interval=_interval(interval),
-    )
+    if on_conflict not in get_args(OnConflict):
+        known = ", ".join(map(repr, get_args(OnConflict)))
+        raise InvalidOptionError(f"on_conflict is one of {known}, not {on_conflict!r}")
+    checked_queue_name(name)
+    wanted, every = _limits(limits), checked_interval(interval)
+
+    def verb() -> None:
+        update = on_conflict == "always_update" or (
+            on_conflict == "update_if_latest_version" and _has_latest_code()
+        )
+        queues.register(name, wanted, update=update, polling_interval=every)
+
+    return verb
+
+
+def _has_latest_code() -> bool:
+    return not code.current() or versions.may_be_latest(code.current())
 
 
 def retrieve_queue(name: str) -> Queue | None:
     """Return a queue of the database, None if there is none of that name."""
-    exists = perform("retrieveQueue", "aretrieve_queue", partial(_exists, name))
-    return Queue.named(name) if exists else None
+    return _found(name, perform("retrieveQueue", "aretrieve_queue", partial(_exists, name)))
 
 
-async def aretrieve_queue(name: str) -> Queue | None:
+@markcoroutinefunction
+def aretrieve_queue(name: str) -> Awaitable[Queue | None]:
     """Async twin of ``retrieve_queue``."""
-    exists = await adrive(verb_flow("retrieveQueue", partial(_exists, name)))
+    return _aretrieved(name, verb_flow("retrieveQueue", partial(_exists, name)))
+
+
+async def _aretrieved(name: str, flow: Flow[bool]) -> Queue | None:
+    return _found(name, await adrive(flow))
+
+
+def _found(name: str, exists: bool) -> Queue | None:
     return Queue.named(name) if exists else None
 
 
 def _exists(name: str) -> bool:
-    return queues.get(checked_queue_name(name)) is not None
+    try:
+        queues.get(checked_queue_name(name))
+    except NonExistentQueueError:
+        return False
+    return True
 
 
 def list_queues() -> list[Queue]:
@@ -285,9 +309,14 @@ def list_queues() -> list[Queue]:
     return [Queue.named(name) for name in perform("listQueues", "alist_queues", _names)]
 
 
-async def alist_queues() -> list[Queue]:
+@markcoroutinefunction
+def alist_queues() -> Awaitable[list[Queue]]:
     """Async twin of ``list_queues``."""
-    return [Queue.named(name) for name in await adrive(verb_flow("listQueues", _names))]
+    return _alisted(verb_flow("listQueues", _names))
+
+
+async def _alisted(flow: Flow[list[str]]) -> list[Queue]:
+    return [Queue.named(name) for name in await adrive(flow)]
 
 
 def _names() -> list[str]:
@@ -303,42 +332,3 @@ def delete_queue(name: str) -> None:
 def adelete_queue(name: str) -> Awaitable[None]:
     """Async twin of ``delete_queue``."""
     return adrive(verb_flow("deleteQueue", partial(queues.delete, checked_queue_name(name))))
-
-
-# Delayed runs
-
-
-def set_workflow_delay(
-    workflow_id: str,
-    *,
-    delay_seconds: float | timedelta | None = None,
-    delay_until: datetime | None = None,
-) -> None:
-    """Set anew when a delayed run may start: in so many seconds (or a timedelta), or at a time.
-
-    Raises InvalidOptionError unless exactly one is given, NonExistentWorkflowError, InvalidTransitionError
-    for a run that is not delayed.
-    """
-    verb = _new_delay(workflow_id, delay_seconds, delay_until)
-    perform("setWorkflowDelay", "aset_workflow_delay", verb)
-
-
-@markcoroutinefunction
-def aset_workflow_delay(
-    workflow_id: str,
-    *,
-    delay_seconds: float | timedelta | None = None,
-    delay_until: datetime | None = None,
-) -> Awaitable[None]:
-    """Async twin of ``set_workflow_delay``."""
-    verb = _new_delay(workflow_id, delay_seconds, delay_until)
-    return adrive(verb_flow("setWorkflowDelay", verb))
-
-
-def _new_delay(
-    workflow_id: str, seconds: float | timedelta | None, until: datetime | None
-) -> Callable[[], None]:
-    if (seconds is None) == (until is None):
-        raise InvalidOptionError("exactly one of delay_seconds and delay_until is to be given")
-    due = _until(until if seconds is None else seconds)
-    return partial(delays.set_delay, checked_id(workflow_id), due or clock.now())

@@ -12,10 +12,13 @@ from django.apps import apps
 if not apps.ready and not apps.loading and "DJANGO_SETTINGS_MODULE" in os.environ:
     django.setup()
 
-from durable_app.dbos import error  # noqa: E402
-from durable_app.dbos.config import DBOSConfig  # noqa: E402
-from durable_app.dbos.context import (  # noqa: E402
+from durable_app.dbos import error
+from durable_app.dbos.administering import run_dbos_database_migrations
+from durable_app.dbos.client import DBOSClient
+from durable_app.dbos.config import DBOSConfig
+from durable_app.dbos.context import (
     DBOSContextEnsure,
+    DBOSContextSetAuth,
     DuplicationPolicy,
     PropagateOtelContext,
     SetEnqueueOptions,
@@ -25,21 +28,47 @@ from durable_app.dbos.context import (  # noqa: E402
     SetWorkflowTimeout,
     WorkflowIDReusePolicy,
 )
-from durable_app.dbos.facade import DBOS  # noqa: E402
-from durable_app.dbos.functions import DBOSConfiguredInstance, StepOptions  # noqa: E402
-from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync  # noqa: E402
-from durable_app.dbos.messaging import SendMessage  # noqa: E402
-from durable_app.dbos.status import StepInfo, WorkflowStatus, WorkflowStatusString  # noqa: E402
-from durable_app.dbos.workflows import StepReservation  # noqa: E402
+from durable_app.dbos.debouncer import Debouncer, DebouncerClient
+from durable_app.dbos.facade import DBOS
+from durable_app.dbos.functions import DBOSConfiguredInstance, StepOptions
+from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
+from durable_app.dbos.messaging import SendMessage
+from durable_app.dbos.named import EnqueueOptions
+from durable_app.dbos.queue import Queue
+from durable_app.dbos.schedules import ClientScheduleInput, ScheduleInput, WorkflowSchedule
+from durable_app.dbos.serialization import (
+    DBOSDefaultSerializer,
+    DBOSPortableJSONSerializer,
+    Serializer,
+    WorkflowSerializationFormat,
+    make_pydantic_args_validator,
+    pydantic_args_validator,
+)
+from durable_app.dbos.status import StepInfo, WorkflowStatus, WorkflowStatusString
+from durable_app.dbos.versions import VersionInfo
+from durable_app.dbos.workflows import StepReservation
+from durable_app.errors import PortableWorkflowError
 
 __all__ = [
+    "ClientScheduleInput",
     "DBOS",
+    "DBOSClient",
     "DBOSConfig",
     "DBOSConfiguredInstance",
     "DBOSContextEnsure",
+    "DBOSContextSetAuth",
+    "DBOSDefaultSerializer",
+    "DBOSPortableJSONSerializer",
+    "Debouncer",
+    "DebouncerClient",
     "DuplicationPolicy",
+    "EnqueueOptions",
+    "PortableWorkflowError",
     "PropagateOtelContext",
+    "Queue",
+    "ScheduleInput",
     "SendMessage",
+    "Serializer",
     "SetEnqueueOptions",
     "SetShardKey",
     "SetWorkflowAttributes",
@@ -48,10 +77,16 @@ __all__ = [
     "StepInfo",
     "StepOptions",
     "StepReservation",
+    "VersionInfo",
     "WorkflowHandle",
     "WorkflowHandleAsync",
     "WorkflowIDReusePolicy",
+    "WorkflowSchedule",
+    "WorkflowSerializationFormat",
     "WorkflowStatus",
     "WorkflowStatusString",
     "error",
+    "make_pydantic_args_validator",
+    "pydantic_args_validator",
+    "run_dbos_database_migrations",
 ]

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from durable_app import checks
-from durable_app import public as ours
-from durable_app.dbos import lifecycle, managing, messaging, queue, schedules, versions, workflows
+from durable_app.dbos import lifecycle, managing, messaging, named, queue, schedules, versions, workflows
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
-from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
-from durable_app.dbos.named import EnqueueOptions, surroundings, target_of
+from durable_app.dbos.handles import WorkflowHandle
+from durable_app.dbos.named import EnqueueOptions
 from durable_app.dbos.outside import outside
 from durable_app.dbos.threads import blocking
 from durable_app.store import database
@@ -43,22 +42,8 @@ class DBOSClient:
 
     # Enqueueing
 
-    @outside
-    def enqueue(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
-        """Enqueue a run of a workflow by its name."""
-        with surroundings(options):
-            return WorkflowHandle(
-                blocking(ours.enqueue, options["queue_name"], target_of(options), *args, **kwargs)
-            )
-
-    @outside
-    async def enqueue_async(
-        self, options: EnqueueOptions, *args: Any, **kwargs: Any
-    ) -> WorkflowHandleAsync[Any]:
-        """Async twin of ``enqueue``."""
-        with surroundings(options):
-            found = await ours.aenqueue(options["queue_name"], target_of(options), *args, **kwargs)
-        return WorkflowHandleAsync(found)
+    enqueue = staticmethod(outside(named.enqueue_workflow_with_options))
+    enqueue_async = staticmethod(outside(named.enqueue_workflow_with_options_async))
 
     def enqueue_in_transaction(
         self, connection: Any, options: EnqueueOptions, *args: Any, **kwargs: Any

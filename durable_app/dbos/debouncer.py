@@ -1,6 +1,6 @@
 """Debouncing: of many calls in a short time only the last one runs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from durable_app import public as ours

@@ -3,14 +3,29 @@
 from typing import Any, Union
 
 from durable_app import public as ours
-from durable_app.dbos import functions, lifecycle, managing, messaging, running, workflows
+from durable_app.dbos import (
+    administering,
+    context,
+    executors,
+    functions,
+    lifecycle,
+    managing,
+    messaging,
+    named,
+    queue,
+    running,
+    schedules,
+    sql,
+    versions,
+    workflows,
+)
 from durable_app.dbos.config import DBOSConfig
 from durable_app.dbos.pairs import unused
 from durable_app.dbos.running import Shared
 
 
 class DBOS:
-    """One a process: ``DBOS(config=...)`` configures it, ``launch()`` starts a worker, ``destroy()`` stops it."""
+    """One a process: ``DBOS(config=...)`` configures, ``launch()`` starts a worker, ``destroy()`` ends it."""
 
     _instance: Union["DBOS", None] = None
 
@@ -29,14 +44,20 @@ class DBOS:
     launch = staticmethod(lifecycle.launch)
     destroy = staticmethod(lifecycle.destroy)
     reset_system_database = staticmethod(lifecycle.reset_system_database)
-    listen_queues = staticmethod(lifecycle.listen_queues)
+    migrate = staticmethod(administering.run_dbos_database_migrations)
+    recover_pending_workflows = staticmethod(administering.recover_pending_workflows)
 
     # Functions
 
     workflow = staticmethod(functions.workflow)
     step = staticmethod(functions.step)
     transaction = staticmethod(functions.transaction)
+    scheduled = staticmethod(schedules.scheduled)
     dbos_class = staticmethod(functions.dbos_class)
+    required_roles = staticmethod(ours.required_roles)
+    default_required_roles = staticmethod(ours.default_required_roles)
+    kafka_consumer = staticmethod(administering.kafka_consumer)
+    alert_handler = staticmethod(administering.alert_handler)
 
     # Starting and waiting
 
@@ -44,6 +65,8 @@ class DBOS:
     start_workflow_async = staticmethod(workflows.start_workflow_async)
     enqueue_workflow = staticmethod(workflows.enqueue_workflow)
     enqueue_workflow_async = staticmethod(workflows.enqueue_workflow_async)
+    enqueue_workflow_with_options = staticmethod(named.enqueue_workflow_with_options)
+    enqueue_workflow_with_options_async = staticmethod(named.enqueue_workflow_with_options_async)
     retrieve_workflow = staticmethod(workflows.retrieve_workflow.now)
     retrieve_workflow_async = staticmethod(workflows.retrieve_workflow.later)
     get_result = staticmethod(workflows.get_result.now)
@@ -101,16 +124,67 @@ class DBOS:
     list_workflow_steps = staticmethod(managing.list_workflow_steps.now)
     list_workflow_steps_async = staticmethod(managing.list_workflow_steps.later)
 
+    # Queues
+
+    listen_queues = staticmethod(lifecycle.listen_queues)
+    register_queue = staticmethod(queue.register_queue.now)
+    register_queue_async = staticmethod(queue.register_queue.later)
+    retrieve_queue = staticmethod(queue.retrieve_queue.now)
+    retrieve_queue_async = staticmethod(queue.retrieve_queue.later)
+    list_queues = staticmethod(queue.list_queues.now)
+    list_queues_async = staticmethod(queue.list_queues.later)
+    delete_queue = staticmethod(queue.delete_queue.now)
+    delete_queue_async = staticmethod(queue.delete_queue.later)
+    set_workflow_delay = staticmethod(queue.set_workflow_delay.now)
+    set_workflow_delay_async = staticmethod(queue.set_workflow_delay.later)
+
+    # Schedules
+
+    create_schedule = staticmethod(schedules.create_schedule.now)
+    create_schedule_async = staticmethod(schedules.create_schedule.later)
+    apply_schedules = staticmethod(schedules.apply_schedules.now)
+    apply_schedules_async = staticmethod(schedules.apply_schedules.later)
+    get_schedule = staticmethod(schedules.get_schedule.now)
+    get_schedule_async = staticmethod(schedules.get_schedule.later)
+    list_schedules = staticmethod(schedules.list_schedules.now)
+    list_schedules_async = staticmethod(schedules.list_schedules.later)
+    delete_schedule = staticmethod(schedules.delete_schedule.now)
+    delete_schedule_async = staticmethod(schedules.delete_schedule.later)
+    pause_schedule = staticmethod(schedules.pause_schedule.now)
+    pause_schedule_async = staticmethod(schedules.pause_schedule.later)
+    resume_schedule = staticmethod(schedules.resume_schedule.now)
+    resume_schedule_async = staticmethod(schedules.resume_schedule.later)
+    trigger_schedule = staticmethod(schedules.trigger_schedule.now)
+    trigger_schedule_async = staticmethod(schedules.trigger_schedule.later)
+    backfill_schedule = staticmethod(schedules.backfill_schedule.now)
+    backfill_schedule_async = staticmethod(schedules.backfill_schedule.later)
+
+    # Changed code
+
+    patch = staticmethod(versions.patch.now)
+    patch_async = staticmethod(versions.patch.later)
+    deprecate_patch = staticmethod(versions.deprecate_patch.now)
+    deprecate_patch_async = staticmethod(versions.deprecate_patch.later)
+    list_application_versions = staticmethod(versions.list_application_versions.now)
+    list_application_versions_async = staticmethod(versions.list_application_versions.later)
+    get_latest_application_version = staticmethod(versions.get_latest_application_version.now)
+    get_latest_application_version_async = staticmethod(versions.get_latest_application_version.later)
+    set_latest_application_version = staticmethod(versions.set_latest_application_version.now)
+    set_latest_application_version_async = staticmethod(versions.set_latest_application_version.later)
+
     # The running code
+
+    set_authentication = staticmethod(context.set_authentication)
 
     workflow_id = Shared(ours.workflow_id)
     step_id = Shared(ours.step_id)
     step_status = Shared(ours.step_status)
-    authenticated_user = Shared(running.authenticated_user)
-    authenticated_roles = Shared(running.authenticated_roles)
-    assumed_role = Shared(running.assumed_role)
-    application_version = Shared(running.application_version)
-    executor_id = Shared(running.executor_id)
+    authenticated_user = Shared(ours.authenticated_user)
+    authenticated_roles = Shared(ours.authenticated_roles)
+    assumed_role = Shared(ours.assumed_role)
+    application_version = Shared(ours.application_version)
+    executor_id = Shared(executors.executor_id)
+    sql_session = Shared(sql.session)
     config = Shared(running.config)
     logger = running.logger
     span = Shared(running.nothing)

@@ -5,7 +5,7 @@ where an event loop runs, which then waits.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from durable_app import callables, decorators
 from durable_app.dbos.pairs import unused

@@ -26,7 +26,7 @@ class SendMessage:
 
 
 @plain(ours.send, ours.asend)
-def send(
+def send(  # noqa: PLR0913  (the seed's parameters)
     destination_id: str,
     message: Any,
     topic: str | None = None,

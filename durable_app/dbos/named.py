@@ -4,10 +4,13 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any, Required, TypedDict
 
+from durable_app import public as ours
 from durable_app.contexts import SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID, SetWorkflowTimeout
 from durable_app.dbos.context import DBOSContextSetAuth, DuplicationPolicy, WorkflowIDReusePolicy
+from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
 from durable_app.dbos.pairs import unused
 from durable_app.dbos.serialization import Format, format_name
+from durable_app.dbos.threads import blocking
 from durable_app.engine.launch import Target
 from durable_app.errors import WorkflowFunctionNotFoundError
 from durable_app.registry import Definition, registry
@@ -53,18 +56,25 @@ def target_of(options: EnqueueOptions) -> Target:
     """Return what a run with these options is."""
     found = target_named(options["workflow_name"], options.get("class_name"), options.get("instance_name"))
     wanted = format_name(options.get("serialization_type"))
-    return found if wanted is None else replace(found, definition=replace(found.definition, serialization=wanted))
+    return (
+        found
+        if wanted is None
+        else replace(found, definition=replace(found.definition, serialization=wanted))
+    )
 
 
 _QUEUEING = (
-    "app_version", "delay_seconds", "deduplication_id", "duplication_policy", "priority", "queue_partition_key",
+    "app_version", "delay_seconds", "deduplication_id", "duplication_policy", "priority",
+    "queue_partition_key",
 )  # fmt: skip
 
 
 def surroundings(options: EnqueueOptions) -> AbstractContextManager[Any]:
     """Return the blocks that the options stand for."""
     unused(shard_key=options.get("shard_key"), otel_context=options.get("otel_context"))
-    queueing: dict[str, Any] = {name: options.get(name) for name in _QUEUEING if options.get(name) is not None}
+    queueing: dict[str, Any] = {
+        name: options.get(name) for name in _QUEUEING if options.get(name) is not None
+    }
     blocks = ExitStack()
     blocks.enter_context(SetEnqueueOptions(**queueing))
     if (workflow_id := options.get("workflow_id")) is not None:
@@ -78,3 +88,21 @@ def surroundings(options: EnqueueOptions) -> AbstractContextManager[Any]:
         user, roles = options.get("authenticated_user"), options.get("authenticated_roles")
         blocks.enter_context(DBOSContextSetAuth(user, roles))
     return blocks
+
+
+def enqueue_workflow_with_options(options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
+    """Enqueue a run of a workflow by its name; the options win over the blocks around."""
+    with surroundings(options):
+        return WorkflowHandle(
+            blocking(ours.enqueue, options["queue_name"], target_of(options), *args, **kwargs)  # type: ignore[arg-type]
+        )
+
+
+async def enqueue_workflow_with_options_async(
+    options: EnqueueOptions, *args: Any, **kwargs: Any
+) -> WorkflowHandleAsync[Any]:
+    """Async twin of ``enqueue_workflow_with_options``."""
+    with surroundings(options):
+        return WorkflowHandleAsync(
+            await ours.aenqueue(options["queue_name"], target_of(options), *args, **kwargs)  # type: ignore[arg-type]
+        )

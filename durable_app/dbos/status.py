@@ -1,4 +1,4 @@
-"""What is shown of runs, steps and versions, in the seed's fields: epoch milliseconds, its names and states."""
+"""What is shown of runs and steps, in the seed's fields: epoch milliseconds, its names and states."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -31,3 +31,10 @@ class Deed:
 def record(deed: Deed) -> None:
     """Append to the audit, in the caller's transaction if there is one."""
     AuditEvent.objects.using(database.alias()).create(at=clock.now(), **asdict(deed))
+
+
+@database.retried
+def last(target_id: str, verb: str) -> AuditEvent | None:
+    """Return the last time that somebody did this to a target."""
+    rows = AuditEvent.objects.using(database.alias()).filter(target_id=target_id, verb=verb, outcome="done")
+    return rows.order_by("-pk").first()

@@ -10,5 +10,4 @@ def clear() -> None:
     """Delete every row of the engine's."""
     with database.transact():
         for model in apps.get_app_config("durable_app").get_models():
-            rows = model._base_manager.using(database.alias()).all()
-            rows._raw_delete(database.alias())
+            model._base_manager.using(database.alias()).all().delete()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 
 from durable_app import clock, serialization
 from durable_app.errors import (
@@ -85,10 +85,12 @@ def bounce(record: NewRun) -> Started:
             _refuse_other_holder(record)
 
 
+_IS_DEBOUNCED = Q(status=Status.DELAYED, debounced_until__isnull=False)
+
+
 def _put_off(record: NewRun) -> str | None:
     now = clock.now()
-    waiting = _holders(record).filter(status=Status.DELAYED, debounced_until__isnull=False)
-    locked = waiting.select_for_update(no_key=True)
+    locked = _holders(record).filter(_IS_DEBOUNCED).select_for_update(no_key=True)
     found = locked.values_list("pk", "workflow_id", "debounced_until").first()
     if found is None:
         return None
@@ -106,7 +108,7 @@ def _put_off(record: NewRun) -> str | None:
 
 def _refuse_other_holder(record: NewRun) -> None:
     """Raise QueueDeduplicatedError unless the key is free (again), or a debounced run waits under it."""
-    holder = _holders(record).filter(debounced_until__isnull=True)
+    holder = _holders(record).exclude(_IS_DEBOUNCED)
     for workflow_id in holder.values_list("workflow_id", flat=True):
         raise QueueDeduplicatedError(workflow_id, record.queue_name or "", record.deduplication_id or "")
 

@@ -87,7 +87,8 @@ def register(name: str, limits: Limits, *, update: bool, polling_interval: timed
     """Create a queue, or (if ``update``) give an existing one these limits."""
     values = {**_columns(limits), "polling_interval": polling_interval}
     with database.transact():
-        if not _create(name, **values) and update:
+        _ensure(name, **values)
+        if update:
             _set(name, **values)
         _announce()
 
@@ -101,11 +102,10 @@ def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, up
     values = {**_columns(limits), "polling_interval": polling_interval}
     declaration = _declaration(limits, polling_interval)
     with database.transact():
-        if _create(name, declaration=declaration, **values):
-            _announce()
-        elif update and _rows().filter(pk=name).exclude(declaration=declaration).exists():
+        _ensure(name, declaration=declaration, **values)
+        if update and _rows().filter(pk=name).exclude(declaration=declaration).exists():
             _set(name, declaration=declaration, **values)
-            _announce()
+        _announce()
 
 
 def _declaration(limits: Limits, polling_interval: timedelta | None) -> str:
@@ -161,20 +161,19 @@ def delete(name: str) -> None:
 def _locked(name: str) -> Queue:
     """Lock a queue's row, which the default queue may not have yet; raises NonExistentQueueError."""
     if name == DEFAULT_QUEUE:
-        _create(name)
+        _ensure(name)
     row: Queue | None = _rows().filter(pk=name).select_for_update(no_key=True).first()
     if row is None:
         raise NonExistentQueueError(name)
     return row
 
 
-def _create(name: str, **values: Any) -> bool:
-    """Insert a queue; False if there is one of that name."""
-    if _rows().filter(pk=name).exists():
-        return False
-    now = clock.now()
-    _rows().bulk_create([Queue(name=name, created_at=now, updated_at=now, **values)], ignore_conflicts=True)
-    return True
+def _ensure(name: str, **values: Any) -> None:
+    """Insert a queue unless there is one of that name."""
+    if not _rows().filter(pk=name).exists():
+        now = clock.now()
+        new = Queue(name=name, created_at=now, updated_at=now, **values)
+        _rows().bulk_create([new], ignore_conflicts=True)
 
 
 def _set(name: str, **values: Any) -> None:

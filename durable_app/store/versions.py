@@ -50,6 +50,12 @@ def is_latest(name: str) -> bool:
 
 
 @database.retried
+def may_be_latest(name: str) -> bool:
+    """Return whether no known version is later: one that nobody knows yet will be the latest."""
+    return not _rows().filter(name=name).exists() or is_latest(name)
+
+
+@database.retried
 def all_versions() -> list[VersionInfo]:
     """Return the versions, the latest first."""
     return [_info(row) for row in _newest_first()]

@@ -82,6 +82,13 @@ def stop(worker_id: str) -> None:
 
 
 @database.retried
+def get(worker_id: str) -> Worker | None:
+    """Return an incarnation's row."""
+    found: Worker | None = _workers().filter(pk=worker_id).first()
+    return found
+
+
+@database.retried
 def neighbours(process_space: str) -> list[tuple[str, int, str]]:
     """Return id, pid and pid's start of the incarnations that share our process space."""
     rows = _workers().filter(process_space=process_space, stopped_at__isnull=True)

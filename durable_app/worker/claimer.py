@@ -20,6 +20,7 @@ from durable_app.registry import registry
 from durable_app.store import claims, limited, queues, steps
 from durable_app.store.queues import QueueState
 from durable_app.store.records import Claimed, History
+from durable_app.worker.declarations import Declarations
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.service import Service
 from durable_app.worker.versions import CodeVersion
@@ -60,6 +61,9 @@ class Claimer(Service):
         serving: Serving,
     ) -> None:
         super().__init__(interval)
+        self.declarations = Declarations(version)
+        self._last_keys: dict[str, str] = {}
+        """The partition keys whose turn was the last, by queue."""
         self._lease = lease
         self._version = version
         self._patience = patience
@@ -95,15 +99,17 @@ class Claimer(Service):
         """Return whether nothing executes, and nothing is ready that this process has the code of."""
         with self._dispatching:  # between its claim and its dispatch a run is neither
             names = registry.names(is_async=False) + registry.names(is_async=True)
-            lines = [line.name for line in self._lines()]
+            lines = [line.name for line in self._served() if not line.is_paused]
             return not self.busy and not claims.any_ready(self._claimer(self._lease()), names, lines)
 
     def _fill(self, threads: Threads, loop: EventLoop) -> float | None:
         lease = self._lease()
         if not lease.allows_start:
             return None
-        lines = [line for line in self._lines() if line.has_ready]
-        again: list[float] = []
+        self.declarations.tell()
+        served = self._served()
+        lines = [line for line in served if line.has_ready and not line.is_paused]
+        again = [line.look_again for line in served if line.look_again is not None]
         self._may_be_more = any(not line.limits.is_unlimited for line in lines)
         for pool, is_async, park_after in (
             (threads, False, self._patience.threads),
@@ -119,12 +125,10 @@ class Claimer(Service):
                 self._may_be_more = True
                 if found and pool.slots.free:
                     again.append(0.0)
-        return min(again, default=None)
+        return min([self.interval, *again])
 
-    def _lines(self) -> list[QueueState]:
-        """Return the queues from which something may be taken now."""
-        found = queues.all_queues()
-        return [line for line in found if not line.is_paused and self.serving.includes(line.name)]
+    def _served(self) -> list[QueueState]:
+        return [line for line in queues.all_queues() if self.serving.includes(line.name)]
 
     def _claimer(self, lease: Lease) -> claims.Claimer:
         return claims.Claimer(
@@ -149,7 +153,8 @@ class Claimer(Service):
             if turn is free:
                 found += claims.claim(claimer, names, left, free)
                 continue
-            taken = limited.claim(claimer, turn[0], names, left)
+            taken = limited.claim(claimer, turn[0], names, left, self._last_keys.get(turn[0], ""))
+            self._last_keys[turn[0]] = taken.last_key
             found += taken.runs
             if taken.again is not None:
                 again.append(taken.again)

@@ -55,17 +55,22 @@ class Recovery(Service):
 
     def tick(self) -> float | None:
         """Look for dead neighbours on this host, then for lapsed leases anywhere."""
-        self._declare_dead_neighbours()
-        lease = self._lease()
-        if lease.allows_start:
-            for run in workers.recover(by_lease=lease.is_seasoned):
-                signals.workflow_recovered.send(
-                    sender=None, workflow_id=run.workflow_id, worker=run.worker, status=run.status
-                )
+        self.take_back()
         self._ticks += 1
         if self._ticks % 100 == 0:
             workers.forget_ended()
         return None
+
+    def take_back(self) -> list[str]:
+        """Take back what dead workers held; return the runs' ids."""
+        self._declare_dead_neighbours()
+        lease = self._lease()
+        recovered = workers.recover(by_lease=lease.is_seasoned) if lease.allows_start else []
+        for run in recovered:
+            signals.workflow_recovered.send(
+                sender=None, workflow_id=run.workflow_id, worker=run.worker, status=run.status
+            )
+        return [run.workflow_id for run in recovered]
 
     def _declare_dead_neighbours(self) -> None:
         """A pid that is gone needs no lease to run out: its runs may be taken at once."""

@@ -14,7 +14,7 @@ from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import Incarnation
 from durable_app.registry import registry
-from durable_app.store import database, notify, queues, schedules, waits
+from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
 from durable_app.worker.maintenance import Recovery, Timers
@@ -65,11 +65,12 @@ class Worker:
         self.claimer.use(self.threads, self.loop)
         scheduler = Scheduler(MAINTENANCE_INTERVAL)
         self._timers = Timers(MAINTENANCE_INTERVAL, scheduler.expect)
+        self.recovery = Recovery(RECOVERY_INTERVAL, self._lease)
         self._services: list[Service] = [
             self.claimer,
             self._timers,
             scheduler,
-            Recovery(RECOVERY_INTERVAL, self._lease),
+            self.recovery,
         ]
         self._subscriptions = ExitStack()
         self._stopped = threading.Event()
@@ -98,12 +99,8 @@ class Worker:
 
     def declare(self) -> None:
         """Take over the queues and schedules that the code declares, perhaps since the start."""
-        self._declare_queues()
+        self.claimer.declarations.tell()
         self._declare_schedules()
-
-    def _declare_queues(self) -> None:
-        for name, declared in registry.queues.items():
-            queues.declare(name, declared.limits, polling_interval=declared.polling_interval, update=True)
 
     def _declare_schedules(self) -> None:
         """Take over what the code declares; older code that starts again takes nothing back."""

@@ -28,14 +28,15 @@ def report() -> None:
 @DBOS.workflow()
 def serve_messages(seconds: float) -> list[float]:
     latencies = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = 0.0
+    while not until or time.monotonic() < until:
         began = time.monotonic()
         DBOS.send("right", BALL)
         DBOS.recv(timeout_seconds=PATIENCE)
         latencies.append(time.monotonic() - began)
+        until = until or time.monotonic() + seconds  # the first turn waits for the other player
     DBOS.send("right", GAME_OVER)
-    return latencies
+    return latencies[1:]
 
 
 @DBOS.workflow()
@@ -47,14 +48,15 @@ def return_messages() -> None:
 @DBOS.workflow()
 def serve_events(seconds: float) -> list[float]:
     latencies = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = 0.0
+    while not until or time.monotonic() < until:
         began, key = time.monotonic(), str(len(latencies))
         DBOS.set_event(key, BALL)
         DBOS.get_event("right", key, timeout_seconds=PATIENCE)
         latencies.append(time.monotonic() - began)
+        until = until or time.monotonic() + seconds  # the first turn waits for the other player
     DBOS.set_event(str(len(latencies)), GAME_OVER)
-    return latencies
+    return latencies[1:]
 
 
 @DBOS.workflow()

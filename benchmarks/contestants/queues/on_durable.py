@@ -46,14 +46,15 @@ def report() -> None:
 @workflow
 def serve_messages(seconds: float) -> list[float]:
     latencies = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = 0.0
+    while not until or time.monotonic() < until:
         began = time.monotonic()
         send("right", BALL)
         recv(timeout_seconds=PATIENCE)
         latencies.append(time.monotonic() - began)
+        until = until or time.monotonic() + seconds  # the first turn waits for the other player
     send("right", GAME_OVER)
-    return latencies
+    return latencies[1:]
 
 
 @workflow
@@ -65,14 +66,15 @@ def return_messages() -> None:
 @workflow
 def serve_events(seconds: float) -> list[float]:
     latencies = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = 0.0
+    while not until or time.monotonic() < until:
         began, key = time.monotonic(), str(len(latencies))
         set_event(key, BALL)
         get_event("right", key, timeout_seconds=PATIENCE)
         latencies.append(time.monotonic() - began)
+        until = until or time.monotonic() + seconds  # the first turn waits for the other player
     set_event(str(len(latencies)), GAME_OVER)
-    return latencies
+    return latencies[1:]
 
 
 @workflow

@@ -35,7 +35,7 @@ WITH ended AS (
 ), claimed AS (
     UPDATE job SET status = 'PENDING' FROM ready WHERE job.id = ready.id RETURNING job.id, job.name
 ), told AS (SELECT pg_notify('end', '') FROM ended LIMIT 1)
-SELECT id, name FROM claimed CROSS JOIN (SELECT count(*) FROM told) AS number
+SELECT id, name FROM (SELECT count(*) FROM told) AS number LEFT JOIN claimed ON true
 """
 LEFT = "SELECT count(*) FROM job WHERE finished_at IS NULL"
 RESULT = "SELECT output FROM job WHERE id = %s AND finished_at IS NOT NULL"
@@ -81,16 +81,16 @@ class FloorQueue:
         return int(row[0]) if row is not None else 0
 
     def play(self, _game: str, seconds: float) -> list[float]:
-        _wait(self._listener, "left")  # the other one is there
         latencies = []
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        until = 0.0
+        while not until or time.monotonic() < until:
             began = time.monotonic()
             _send(self._connection, "right", BALL)
             _receive(self._connection, self._listener, "left")
             latencies.append(time.monotonic() - began)
+            until = until or time.monotonic() + seconds  # the first turn waits for the other player
         _send(self._connection, "right", GAME_OVER)
-        return latencies
+        return latencies[1:]
 
 
 def _send(connection: psycopg.Connection, receiver: str, body: int) -> None:
@@ -140,7 +140,8 @@ def work(url: str, argument: str) -> None:
 def _drain(connection: psycopg.Connection, listener: psycopg.Connection) -> None:
     done: list[int] = []
     while True:
-        claimed = connection.execute(TURN, [done, BATCH], prepare=True).fetchall()
+        found = connection.execute(TURN, [done, BATCH], prepare=True)
+        claimed = [row for row in found if row[0] is not None]
         for _, name in claimed:
             if name == "report":
                 reports.send()
