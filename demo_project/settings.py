@@ -25,7 +25,6 @@ INSTALLED_APPS = [
     "demo_project.orders",
     "demo_project.ingestion",
     "demo_project.reports",
-    "demo_project.agent",
     "demo_project.outbox",
 ]
 
@@ -53,6 +52,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "demo_project.rooms.rooms",
             ]
         },
     }

@@ -64,7 +64,7 @@ class HintsValidator:
     called, InvalidArgumentsError with a sentence for every argument that does not fit.
     """
 
-    def __init__(self, func: Callable[..., Any], *, skip_first: bool) -> None:
+    def __init__(self, func: Callable[..., Any], *, skip_first: bool = False) -> None:
         try:
             import pydantic  # noqa: PLC0415  (optional)
         except ImportError as error:

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import Error
@@ -27,11 +28,20 @@ logger = logging.getLogger("durable_app")
 BEATS_PER_LEASE = 6
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """What a worker tells of itself, for people: the queues it serves (none: all), and its slots."""
+
+    queues: tuple[str, ...] = ()
+    slots: int = 0
+
+
 class Incarnation:
     """Holds a lease for a worker, or for a process that runs workflows by calling them."""
 
     def __init__(self, *, name: str, kind: str, span: float, app_version: str = "") -> None:
         self.name = name
+        self.capacity = Capacity()
         self.kind = kind
         self.app_version = app_version
         self.lease = Lease(span)
@@ -40,6 +50,9 @@ class Incarnation:
         self._thread: threading.Thread | None = None
         self._suspects: set[int] = set()
         self.on_loss: Callable[[], None] = lambda: None
+        self.on_request: Callable[[str], None] = lambda request: None
+        """Told what an operator asks of the worker: "quiet" or "stop"."""
+        self._request = ""
 
     def start(self) -> None:
         """Register, and keep the lease alive until ``stop``."""
@@ -70,6 +83,8 @@ class Incarnation:
             pid=os.getpid(),
             pid_started=pid_started(os.getpid()) or "",
             app_version=self.app_version,
+            queues=self.capacity.queues,
+            slots=self.capacity.slots,
         )
         workers.register(registration, conf.options().LEASE)
         self.lease.renewed(sent_at)
@@ -89,6 +104,7 @@ class Incarnation:
             if workers.renew(self.lease.id, conf.options().LEASE):
                 self.lease.renewed(sent_at)
                 self._hand_back_strays()
+                self._hear_request()
             else:
                 self._begin_anew()
         except Error as error:
@@ -103,6 +119,12 @@ class Incarnation:
         workers.stop(lost.id)
         self._register()
         self.on_loss()
+
+    def _hear_request(self) -> None:
+        request = workers.asked_to(self.lease.id) if self.kind == "worker" else ""
+        if request and request != self._request:
+            self._request = request
+            self.on_request(request)
 
     def _hand_back_strays(self) -> None:
         """Hand back runs that are ours in the database and that nobody here executes.

@@ -198,11 +198,18 @@ class Queue:
 
 
 def _limits_of(name: str) -> Limits:
-    return queues.get(name).limits
+    return _existing(name).limits
 
 
 def _is_paused(name: str) -> bool:
-    return queues.get(name).is_paused
+    return _existing(name).is_paused
+
+
+def _existing(name: str) -> queues.QueueState:
+    found = queues.get(name)
+    if found is None:
+        raise NonExistentQueueError(name)
+    return found
 
 
 def _configuration(
@@ -297,11 +304,7 @@ def _found(name: str, exists: bool) -> Queue | None:
 
 
 def _exists(name: str) -> bool:
-    try:
-        queues.get(checked_queue_name(name))
-    except NonExistentQueueError:
-        return False
-    return True
+    return queues.get(checked_queue_name(name)) is not None
 
 
 def list_queues() -> list[Queue]:

@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
+from datetime import timezone as fixed
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -88,9 +89,9 @@ class Recurrence:
             span *= 4
 
     def local(self, instant: datetime) -> datetime:
-        """Return an instant as the zone's clocks show it, with their offset: as it is when stored and read."""
+        """Return an instant as the zone's clocks show it; it has their offset, as when stored and read."""
         shown = instant.astimezone(_zone(self.timezone))
-        return shown.astimezone(timezone(_offset(shown)))
+        return shown.astimezone(fixed(_offset(shown)))
 
     def _after(self, instant: datetime) -> Iterator[datetime]:
         fields, zone = _parsed(self.cron), _zone(self.timezone)

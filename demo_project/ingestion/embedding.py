@@ -16,8 +16,10 @@ WORD_WEIGHT = 3.0
 PART_WEIGHT = 1.0
 WORD = re.compile(r"[^\W_]+")
 EMPTY_WORDS = frozenset(
-    "a an and are as at be but by can do does for from has have how i if in is it its may my not of on or "
-    "our out so than that the then they this to up us was we what when where which who will with you your".split()
+    WORD.findall(
+        "a an and are as at be but by can do does for from has have how i if in is it its may my not of on "
+        "or our out so than that the then they this to up us was we what when where which who will with you your"
+    )
 )
 
 

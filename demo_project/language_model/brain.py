@@ -54,7 +54,9 @@ def _about_order(question: str, number: str, results: Results) -> Said:
 def _after_refund(number: str, order: dict[str, Any], result: dict[str, Any]) -> str:
     if "error" in result:
         return f"I am sorry, order {number} was not refunded: {result['error']}"
-    return f"Good news: {order['total']} for order {number} are on their way back to you. It takes about a day."
+    return (
+        f"Good news: {order['total']} for order {number} are on their way back to you. It takes about a day."
+    )
 
 
 def _about_manuals(question: str, results: Results) -> Said:

@@ -4,6 +4,7 @@ How it fails depends on the conversation alone: the first request of one convers
 503, that of another third is cut off in the middle of its stream; whoever asks again gets the answer.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -100,10 +101,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         events = list(chunks(said, key))
-        for event in events[: len(events) // 2] if is_cut_off else events:
-            self.wfile.write(event)
-            self.wfile.flush()
-            time.sleep(self.server.pace)
+        with contextlib.suppress(ConnectionError):  # whoever asked has gone
+            for event in events[: len(events) // 2] if is_cut_off else events:
+                self.wfile.write(event)
+                self.wfile.flush()
+                time.sleep(self.server.pace)
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
         self._answer(status, {"error": {"message": sentence}})

@@ -56,7 +56,9 @@ def _obey(action: str) -> str:
     if action == "backfill":
         now = timezone.now()
         runs = backfill_schedule(SCHEDULE, now - timedelta(days=7), now)
-        return f"{len(runs)} reports of the last week are in line; a tick that has had its run is passed over."
+        return (
+            f"{len(runs)} reports of the last week are in line; a tick that has had its run is passed over."
+        )
     trigger_schedule(SCHEDULE)
     return "Today's report is being written, from the orders until now."
 

@@ -11,7 +11,8 @@ def main() -> None:
     """Serve, and say where."""
     parser = argparse.ArgumentParser(
         prog="webhook_receiver",
-        description="A receiver of webhooks that fails on purpose. WEBHOOK_SECRET is what it shares with the shop.",
+        description="A receiver of webhooks that fails on purpose.",
+        epilog="The environment's WEBHOOK_SECRET is what it shares with the shop.",
     )
     parser.add_argument("--port", type=int, default=8002, help="0 takes any free port")
     options = parser.parse_args()

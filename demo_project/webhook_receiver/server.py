@@ -1,8 +1,8 @@
 """The receiver's HTTP interface.
 
-    POST /hooks    hear of an event {"id", "kind", "data"}; 401 unless ``X-Shop-Signature`` is genuine
-    POST /outage   answer 503 with ``Retry-After`` for {"seconds"}
-    GET  /inbox    what was heard, and how long an outage will go on
+POST /hooks    hear of an event {"id", "kind", "data"}; 401 unless ``X-Shop-Signature`` is genuine
+POST /outage   answer 503 with ``Retry-After`` for {"seconds"}
+GET  /inbox    what was heard, and how long an outage will go on
 """
 
 import json

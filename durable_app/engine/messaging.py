@@ -198,8 +198,9 @@ def get_all_events(scope: Scope | None, position: Position | None, workflow_id: 
     """Return the latest value of every key."""
     look = partial(_all_values, workflow_id)
     if scope is not None and position is not None:
-        return (yield from as_step(scope, position, GET_EVENTS, look))
-    found: dict[str, Any] = yield Call(look)
+        found: dict[str, Any] = yield from as_step(scope, position, GET_EVENTS, look)
+    else:
+        found = yield Call(look)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_app import clock
 from durable_app.insight.timeline import short
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.store import audit, diagnosis, occupancy, queues, workers
 from durable_app.store.occupancy import Occupancy
 
@@ -53,7 +54,7 @@ def _enqueued(run: Any) -> Reason:
     nobody = diagnosis.why_not_taken(run, diagnosis.fleet())
     if nobody:
         return Reason(headline=nobody, facts=tuple(facts), is_problem=True)
-    if queues.get(name) is None and name != queues.DEFAULT_QUEUE:
+    if queues.get(name) is None and name != DEFAULT_QUEUE:
         return Reason(headline=f"There is no queue {name!r}.", facts=tuple(facts), is_problem=True)
     held_up = "" if found is None else _held_up(found, run)
     return Reason(headline=held_up or "It waits for a worker with room.", facts=tuple(facts))

@@ -112,7 +112,10 @@ class _Choice:
         """Choose one run of each key in turn, until there is no more room, or nothing more to choose."""
         budgets = self._budgets_by_key()
         unseen = self._unseen_key()
-        going_on = set(self._ready.filter(started_at__isnull=False).values_list("partition_key", flat=True))
+        begun = self._ready.filter(started_at__isnull=False).values_list("partition_key", flat=True)
+        going_on = set(begun.distinct())
+        if budget.starts < 1 and not going_on:
+            return
         lines = []
         for key in keys_after(self._name, self._taken.last_key):
             mine = budget.within(budgets.get(key, unseen))
@@ -171,7 +174,7 @@ class _Choice:
         """Return how many more may start now; note when it will be more."""
         if recent["first"] is not None:
             self._look_after(recent["first"] + limiter.period - self.now)
-        return max(0, limiter.limit - recent["count"])
+        return max(0, limiter.limit - int(recent["count"]))
 
     def log_starts(self) -> None:
         """Log the starts that a rate limit counts, and forget those that have left every window."""

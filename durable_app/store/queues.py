@@ -46,14 +46,12 @@ class QueueState:
 
 
 @database.retried
-def get(name: str) -> QueueState:
-    """Return a queue; raises NonExistentQueueError. The default one is there even without a row."""
+def get(name: str) -> QueueState | None:
+    """Return a queue, None if it has no row; the default one is there even without."""
     row = _rows().filter(pk=name).first()
     if row is not None:
         return state_of(row)
-    if name != DEFAULT_QUEUE:
-        raise NonExistentQueueError(name)
-    return QueueState(name=name)
+    return QueueState(name=name) if name == DEFAULT_QUEUE else None
 
 
 @database.retried

@@ -37,6 +37,8 @@ class Registration:
     pid: int
     pid_started: str
     app_version: str
+    queues: tuple[str, ...] = ()
+    slots: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +64,8 @@ def register(registration: Registration, lease: timedelta) -> None:
         pid=registration.pid,
         pid_started=registration.pid_started,
         app_version=registration.app_version,
+        queues=list(registration.queues),
+        slots=registration.slots,
         started_at=now,
         heartbeat_at=now,
         expires_at=now + lease,
@@ -73,6 +77,26 @@ def renew(worker_id: str, lease: timedelta) -> bool:
     now = clock.now()
     held = _workers().filter(pk=worker_id, expires_at__gt=now, stopped_at__isnull=True)
     return bool(held.update(heartbeat_at=now, expires_at=now + lease))
+
+
+def asked_to(worker_id: str) -> str:
+    """Return what an operator asks of a worker: "quiet", "stop" or nothing."""
+    rows = _workers().filter(pk=worker_id)
+    return str(rows.values_list("asked_to", flat=True).first() or "")
+
+
+@database.retried
+def is_alive(worker_id: str) -> bool:
+    """Return whether a worker's lease is valid."""
+    alive = _workers().filter(pk=worker_id, stopped_at__isnull=True, expires_at__gt=clock.now())
+    return bool(alive.exists())
+
+
+@database.retried
+def ask(worker_id: str, request: str) -> bool:
+    """Ask a live worker for something, which it hears with its next heartbeat; False if it is not alive."""
+    alive = _workers().filter(pk=worker_id, stopped_at__isnull=True, expires_at__gt=clock.now())
+    return bool(alive.update(asked_to=request))
 
 
 @database.retried

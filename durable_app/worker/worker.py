@@ -12,7 +12,7 @@ from types import TracebackType
 from durable_app import conf, signals
 from durable_app.engine import versions
 from durable_app.engine.lease import Lease
-from durable_app.incarnation import Incarnation
+from durable_app.incarnation import Capacity, Incarnation
 from durable_app.registry import registry
 from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
@@ -53,6 +53,12 @@ class Worker:
             span=options.LEASE.total_seconds(),
             app_version=self.version.name,
         )
+        self.incarnation.capacity = Capacity(
+            queues=tuple(sorted(serving.only)) if serving else (),
+            slots=(threads or options.THREADS) + (async_concurrency or options.ASYNC_CONCURRENCY),
+        )
+        self.incarnation.on_request = self._obey
+        self.asked_to_stop = threading.Event()
         self.claimer = Claimer(
             interval=options.POLL_INTERVAL.total_seconds(),
             lease=self._lease,
@@ -106,6 +112,13 @@ class Worker:
         """Take over what the code declares; older code that starts again takes nothing back."""
         if self.version.takes_unversioned:
             schedules.declare([declared.definition for declared in registry.schedules.values()])
+
+    def _obey(self, request: str) -> None:
+        """Do what an operator asks: take no more runs, and then (but not now: the caller does) stop."""
+        logger.info("Worker asked to %s worker=%s", request, self.name)
+        self.claimer.accepting = False
+        if request == "stop":
+            self.asked_to_stop.set()
 
     def _wake_all(self) -> None:
         self.claimer.wake()

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.utils import timezone
 
 from durable_app import (
     ConfiguredInstance,
@@ -15,7 +15,9 @@ from durable_app import (
     ScheduleExistsError,
     ScheduleInfo,
     SerializationError,
+    SynchronousCallError,
     WorkflowFunctionNotFoundError,
+    aapply_schedules,
     acreate_schedule,
     adelete_schedule,
     aget_schedule,
@@ -171,7 +173,9 @@ def test_a_schedule_belongs_to_the_transaction_it_is_made_in() -> None:
 
 def test_applying_creates_and_changes_and_keeps_what_is_not_the_definitions(fire: Fire) -> None:
     """233. Id, status and last tick stay; options left out are cleared."""
-    create("kept", schedule="* * * * *", context=1, catch_up="all", overlap="skip", cron_timezone="Asia/Tokyo")
+    create(
+        "kept", schedule="* * * * *", context=1, catch_up="all", overlap="skip", cron_timezone="Asia/Tokyo"
+    )
     create("paused", schedule="* * * * *")
     create("other")
     fire(minutes=1)
@@ -323,14 +327,8 @@ def test_a_name_that_no_schedule_can_have_is_refused() -> None:
 # The twins
 
 
-@pytest.mark.asyncio
-async def test_each_verb_has_a_twin_to_await() -> None:
-    """226, 234."""
-
-
-def test_the_twins_do_the_same(noon: datetime) -> None:
+def test_the_twins_do_the_same() -> None:
     """226, 234, 240. On an event loop, with the same parameters."""
-    import asyncio
 
     async def go() -> None:
         await acreate_schedule(schedule_name="a", workflow_fn=nightly, schedule="0 3 * * *")
@@ -340,8 +338,19 @@ def test_the_twins_do_the_same(noon: datetime) -> None:
         assert schedule.status == "PAUSED"
         await aresume_schedule("a")
         assert [one.status for one in await alist_schedules()] == ["ACTIVE"]
+        await aapply_schedules([{"schedule_name": "a", "workflow_fn": nightly, "schedule": "0 4 * * *"}])
+        assert [one.schedule for one in await alist_schedules()] == ["0 4 * * *"]
         await adelete_schedule("a")
         assert await alist_schedules() == []
 
-    asyncio.run(go())
-    assert timezone.is_aware(noon)
+    async_to_sync(go)()
+
+
+def test_a_blocking_verb_on_an_event_loop_names_its_twin() -> None:
+    """65. As every other verb does."""
+
+    async def go() -> None:
+        get_schedule("a")
+
+    with pytest.raises(SynchronousCallError, match="aget_schedule"):
+        async_to_sync(go)()

@@ -179,7 +179,7 @@ class Command(BaseCommand):
         worker.start()
         self._worker = worker
         self._say(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
-        while not stopping.wait(0.2):
+        while not stopping.wait(0.2) and not worker.asked_to_stop.is_set():
             if options["burst"] and worker.run_until_idle(timeout=0.2):
                 break
         self._end(worker, options["graceful_timeout"], 0)

@@ -1,8 +1,7 @@
-// Keeps the order's page up to date: fetches the part that changes until the order is finished.
-
-const INTERVAL = 700;
+// Keeps a page up to date: fetches the part that changes until that says it is finished.
 
 const region = document.querySelector("[data-progress]");
+const interval = Number(region?.dataset.every ?? 700); // milliseconds
 const announcement = document.querySelector("[data-announcement]");
 const offline = document.querySelector("[data-offline]");
 let shown = "";
@@ -16,7 +15,7 @@ async function refresh() {
   } catch {
     offline.hidden = false;
   }
-  if (!isFinished()) setTimeout(refresh, INTERVAL);
+  if (!isFinished()) setTimeout(refresh, interval);
 }
 
 function show(html) {
@@ -35,4 +34,4 @@ function isFinished() {
   return region.querySelector("[data-finished]") !== null;
 }
 
-if (region && !isFinished()) setTimeout(refresh, INTERVAL);
+if (region && !isFinished()) setTimeout(refresh, interval);

@@ -1,0 +1,370 @@
+"""`DBOS(config=...)`, `launch()`, `destroy()`: many lives in one process, and nothing left of them."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from durable_app import checks, conf
+from durable_app.dbos import DBOS, DBOSConfig, SetWorkflowID
+from durable_app.dbos.error import DBOSException, DBOSInitializationError
+from durable_app.models import Queue, Worker, Workflow
+from durable_app.registry import registry
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CONFIG: DBOSConfig = {"name": "test-app"}
+
+
+def other_sessions() -> int:
+    """Return how many connections there are to the database, besides this thread's."""
+    connection.ensure_connection()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND backend_type = 'client backend'"
+                " AND pid <> pg_backend_pid()"
+            )
+            return int(cursor.fetchone()[0])
+    path = str(Path(str(connection.settings_dict["NAME"])).resolve())
+    found = [os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+    return found.count(path) - 1
+
+
+def new_threads(before: set[threading.Thread]) -> list[str]:
+    return [thread.name for thread in set(threading.enumerate()) - before if thread.is_alive()]
+
+
+def launch(**config: Any) -> None:
+    DBOS(config={**CONFIG, **config})  # type: ignore[typeddict-item]
+    DBOS.launch()
+
+
+def test_several_lives_leave_no_thread_and_no_connection():
+    """279. Each life runs sync and async workflows, steps, children, messages; each ends without a trace."""
+    before, sessions = set(threading.enumerate()), other_sessions()
+    for life in range(3):
+        launch()
+
+        @DBOS.step()
+        def double(number: int) -> int:
+            return Workflow.objects.count() * 0 + number * 2
+
+        @DBOS.workflow()
+        def child(number: int) -> int:
+            return double(number)
+
+        @DBOS.workflow()
+        async def aparent(number: int) -> int:
+            handle = await DBOS.start_workflow_async(child, number)
+            return await handle.get_result() + await DBOS.recv_async(timeout_seconds=30)
+
+        handle = DBOS.start_workflow(aparent, life)
+        DBOS.send(handle.workflow_id, 100)
+        assert handle.get_result() == life * 2 + 100
+        assert child(4) == 8
+        DBOS.destroy()
+        wait_until(lambda: not new_threads(before), what=f"the end of {new_threads(before)}")
+        wait_until(lambda: other_sessions() == sessions, what="the end of its connections")
+    assert not Worker.objects.filter(stopped_at__isnull=True).exists()
+
+
+def test_a_second_construction_returns_the_first(caplog):
+    """279. The configuration stays, and a warning says so; after destroy() another one may come."""
+    first = DBOS(config=CONFIG)
+    assert DBOS(config={"name": "another-app"}) is first
+    assert "created already" in caplog.text
+    assert DBOS.config == CONFIG
+    DBOS.destroy()
+    assert DBOS(config={"name": "another-app"}) is not first
+    assert DBOS.config == {"name": "another-app"}
+
+
+def test_launch_twice_only_warns(dbos, caplog):
+    """279. There is one worker."""
+    DBOS.launch()
+    assert "called already" in caplog.text
+    assert Worker.objects.filter(kind="worker").count() == 1
+
+
+def test_launch_needs_a_configuration():
+    """279. Without DBOS(config=...) there is nothing to launch; destroying nothing is fine."""
+    DBOS.destroy()
+    with pytest.raises(DBOSException, match="before DBOS was created"):
+        DBOS.launch()
+
+
+def test_workflows_need_a_launch():
+    """23. Calls and starts are refused before both; functions may be decorated before."""
+
+    @DBOS.workflow()
+    def early() -> str:
+        return "run"
+
+    def attempts(what: str) -> None:
+        calls: list[Callable[[], Any]] = [early, lambda: DBOS.start_workflow(early)]
+        for call in calls:
+            with pytest.raises(DBOSException, match=what):
+                call()
+
+    attempts("before DBOS initialized")
+    DBOS(config=CONFIG)
+    attempts("before DBOS was launched")
+    assert not Workflow.objects.exists()
+    DBOS.launch()
+    assert early() == "run"
+    DBOS.destroy()
+    attempts("before DBOS initialized")
+
+
+def test_steps_need_nothing():
+    """41. Outside a workflow a step is a plain call: before, and after destroy()."""
+
+    @DBOS.step()
+    def double(number: int) -> int:
+        return number * 2
+
+    assert double(2) == 4
+    launch()
+    DBOS.destroy()
+    assert double(3) == 6
+    assert DBOS.run_step(None, lambda: 5) == 5
+
+
+def test_destroy_waits_for_runs_as_long_as_it_is_told():
+    """279. A run that ends within the timeout is not handed back."""
+    launch()
+    begun, go_on = threading.Event(), threading.Event()
+
+    @DBOS.workflow()
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(30)
+        return "done"
+
+    handle = DBOS.start_workflow(slow)
+    assert begun.wait(30)
+    threading.Timer(0.8, go_on.set).start()
+    DBOS.destroy(workflow_completion_timeout_sec=30)
+    assert Workflow.objects.get(workflow_id=handle.workflow_id).status == "SUCCESS"
+
+
+def test_runs_that_do_not_end_go_on_in_the_next_life():
+    """279, 79. Steps that were recorded are not run again."""
+    launch()
+    calls: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    @DBOS.step()
+    def first() -> None:
+        calls.append("first")
+
+    @DBOS.step()
+    def second() -> str:
+        begun.set()
+        assert go_on.wait(30)
+        return "second"
+
+    @DBOS.workflow()
+    def two_steps() -> str:
+        first()
+        return second()
+
+    handle = DBOS.start_workflow(two_steps)
+    assert begun.wait(30)
+    DBOS.destroy()
+    run = Workflow.objects.get(workflow_id=handle.workflow_id)
+    assert (run.status, run.recovery_attempts) == ("ENQUEUED", 0)
+    go_on.set()
+    launch()
+    assert handle.get_result() == "second"
+    assert calls == ["first"]
+
+
+def test_reset_empties_the_tables(dbos):
+    """280. Never under a running DBOS; without any configuration it only warns."""
+
+    @DBOS.workflow()
+    def some() -> None: ...
+
+    DBOS.register_queue("some-queue")
+    some()
+    with pytest.raises(DBOSException, match="under a running DBOS"):
+        DBOS.reset_system_database()
+    assert Workflow.objects.exists()
+    DBOS.destroy()
+    DBOS.reset_system_database()
+    assert Workflow.objects.exists()
+    DBOS(config=CONFIG)
+    DBOS.reset_system_database()
+    assert not any(model.objects.exists() for model in (Workflow, Queue, Worker))
+
+
+def test_destroy_may_forget_all_functions(dbos):
+    """279. With `destroy_registry`, and only what the seed's decorators have made."""
+    others = set(registry.workflows)
+
+    @DBOS.workflow(name="forgotten-workflow")
+    def some() -> None: ...
+
+    @DBOS.step(name="forgotten-step")
+    def step() -> None: ...
+
+    @DBOS.dbos_class("forgotten-class")
+    class Some: ...
+
+    DBOS.destroy()
+    assert {"forgotten-workflow", "<temp>.forgotten-step"} <= set(registry.workflows)
+    DBOS.destroy(destroy_registry=True)
+    assert set(registry.workflows) == others
+    assert "forgotten-step" not in registry.steps
+    assert "forgotten-class" not in registry.classes
+
+
+def test_a_life_on_an_event_loop():
+    """287. Launch and destroy may be called from a coroutine."""
+    before = set(threading.enumerate())
+
+    async def main() -> int:
+        DBOS(config=CONFIG)
+        DBOS.launch()
+
+        @DBOS.workflow()
+        async def double(number: int) -> int:
+            return number * 2
+
+        handle = await DBOS.start_workflow_async(double, 4)
+        result = await handle.get_result() + await double(1)
+        DBOS.destroy()
+        return result
+
+    assert asyncio.run(main()) == 10
+    wait_until(lambda: not new_threads(before), what=f"the end of {new_threads(before)}")
+
+
+def test_launch_without_tables_says_what_to_do(monkeypatch):
+    """281. Nothing is migrated behind the project's back."""
+    DBOS(config=CONFIG)
+    monkeypatch.setattr(checks, "is_migrated", lambda: False)
+    with pytest.raises(DBOSInitializationError, match="manage.py migrate"):
+        DBOS.launch()
+
+
+@pytest.mark.parametrize("name", ["ab", "Capitals", "with space", "", None, "x" * 257])
+def test_the_name_is_checked(name):
+    """A configuration needs a name of the seed's form."""
+    with pytest.raises(DBOSInitializationError, match="name"):
+        DBOS(config={"name": name})
+    with pytest.raises(DBOSInitializationError, match="name"):
+        DBOS(config={})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres@db.example.com/app_dbos_sys",
+        "postgresql+psycopg://postgres:secret@127.0.0.1:1/another",
+        "sqlite:///another.sqlite",
+    ],
+)
+def test_another_database_is_not_used_and_one_line_says_so(url, caplog):
+    """The settings decide; the line does not show the password."""
+    DBOS(config={"name": "test-app", "system_database_url": url, "database_url": url})
+    lines = [one.getMessage() for one in caplog.records]
+    assert lines == ["The configured database is not used, Django's settings decide alias=default"]
+
+
+def test_the_same_database_needs_no_line(worker_env, caplog):
+    """A program that names Django's own database is right."""
+    DBOS(config={"name": "test-app", "system_database_url": worker_env["DATABASE_URL"]})
+    assert caplog.records == []
+
+
+def test_keys_without_effect_are_named_once(caplog):
+    """What is bought from the seed's makers, or the project's own business, is accepted."""
+    caplog.set_level(logging.WARNING)
+    DBOS(config={"name": "test-app", "conductor_key": "k", "sharding": True, "run_migrations": True})
+    assert [one.getMessage() for one in caplog.records] == [
+        "Configuration without effect in a Django project keys=conductor_key,sharding"
+    ]
+
+
+def test_executor_id(monkeypatch):
+    """11. The configuration's, else the environment's, else "local"; runs of this process carry it."""
+    DBOS(config=CONFIG)
+    assert DBOS.executor_id == "local"
+    monkeypatch.setenv("DBOS__VMID", "machine-1")
+    assert DBOS.executor_id == "machine-1"
+    DBOS.destroy()
+    launch(executor_id="mine")
+    assert DBOS.executor_id == "mine"
+
+    @DBOS.workflow()
+    def some() -> None: ...
+
+    with SetWorkflowID("called"):
+        some()
+    started = DBOS.start_workflow(some)
+    started.get_result()
+    assert started.get_status().executor_id == "mine"
+    assert [one.workflow_id for one in DBOS.list_workflows(executor_id="mine")] == [
+        "called",
+        started.workflow_id,
+    ]
+    assert DBOS.list_workflows(executor_id="other") == []
+    assert Worker.objects.get(kind="worker").name == "mine"
+
+
+def test_application_version(monkeypatch):
+    """251. The configuration's, else the environment's; else runs are not pinned."""
+    launch()
+    assert DBOS.application_version == ""
+    DBOS.destroy()
+    monkeypatch.setenv("DBOS__APPVERSION", "v1")
+    launch()
+    assert DBOS.application_version == "v1"
+    DBOS.destroy()
+    launch(application_version="v2")
+    assert DBOS.application_version == "v2"
+    assert DBOS.get_latest_application_version()["version_name"] == "v2"
+
+    @DBOS.workflow()
+    def some() -> None: ...
+
+    handle = DBOS.start_workflow(some)
+    handle.get_result()
+    assert handle.get_status().app_version == "v2"
+    DBOS.destroy()
+    assert conf.options().APP_VERSION == ""
+
+
+def test_max_executor_threads():
+    """29. So many sync runs at once, and no more."""
+    launch(max_executor_threads=2)
+    running: list[int] = []
+    go_on = threading.Event()
+
+    @DBOS.step()
+    def hold(number: int) -> None:
+        running.append(number)
+        assert go_on.wait(30)
+
+    @DBOS.workflow()
+    def holding(number: int) -> None:
+        hold(number)
+
+    handles = [DBOS.start_workflow(holding, number) for number in range(4)]
+    wait_until(lambda: len(running) == 2)
+    assert Workflow.objects.filter(status="PENDING").count() == 2
+    go_on.set()
+    for handle in handles:
+        handle.get_result()
+    assert sorted(running) == [0, 1, 2, 3]
