@@ -54,6 +54,15 @@ class Options:
     """How long one run of ``durable_app.cron.tick`` takes up work."""
     CRON_LOCK: str = ""
     """Path of the file that lets it run once at a time on a host; empty: in the folder for such files."""
+    REDACT: tuple[str, ...] = (
+        "*password*",
+        "*secret*",
+        "*token*",
+        "*api_key*",
+        "authorization",
+        "card*",
+    )
+    """Keys, as shell patterns, whose values nobody is shown."""
     POLICY: str = ""
     """Dotted path of a ``durable_app.control.actors.Policy``: who may do and see what; empty: Django's
     permissions."""

@@ -24,6 +24,8 @@ SAFE_PRODUCTS = ("clockwork-widget", "classic-widget", "spring-widget", "pocket-
 START_SECONDS = 30
 SITE_PORT = 8000
 PROVIDER_PORT = 8001
+RECEIVER_PORT = 8002
+MODEL_PORT = 8003
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,8 @@ class Premises:
 
     site_url: str
     provider_url: str
+    receiver_url: str
+    model_url: str
 
 
 @contextlib.contextmanager
@@ -85,10 +89,21 @@ def create_admin() -> str:
 
 
 def open_premises(children: Children) -> Premises:
-    """Start the provider and the site, and wait until both answer."""
+    """Start the site and everybody else's servers, and wait until all answer."""
     provider_url = _start_provider(children)
-    children.environment["PAYMENT_PROVIDER_URL"] = provider_url
-    return Premises(site_url=_start_site(children), provider_url=provider_url)
+    receiver_url = _start_server(children, "webhook-receiver", RECEIVER_PORT)
+    model_url = _start_server(children, "language-model", MODEL_PORT)
+    children.environment |= {
+        "PAYMENT_PROVIDER_URL": provider_url,
+        "WEBHOOK_URL": receiver_url,
+        "LANGUAGE_MODEL_URL": model_url,
+    }
+    return Premises(
+        site_url=_start_site(children),
+        provider_url=provider_url,
+        receiver_url=receiver_url,
+        model_url=model_url,
+    )
 
 
 @dataclass(kw_only=True)
@@ -114,12 +129,16 @@ class Workers:
 
 
 def _start_provider(children: Children) -> str:
-    port = free_port(PROVIDER_PORT)
-    ledger = VAR_DIR / "ledger.jsonl"
-    children.start(
-        "payment-provider",
-        *("-m", "demo_project.payment_provider", "--port", str(port), "--ledger", str(ledger)),
+    return _start_server(
+        children, "payment-provider", PROVIDER_PORT, "--ledger", str(VAR_DIR / "ledger.jsonl")
     )
+
+
+def _start_server(children: Children, name: str, preferred: int, *arguments: str) -> str:
+    """Start one of the servers that are packages of this project; return its address."""
+    port = free_port(preferred)
+    package = f"demo_project.{name.replace('-', '_')}"
+    children.start(name, "-m", package, "--port", str(port), *arguments)
     return _when_answering(children, f"http://127.0.0.1:{port}")
 
 

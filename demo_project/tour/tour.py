@@ -8,11 +8,13 @@ from typing import TextIO
 
 from demo_project.orders.models import Product
 from demo_project.paths import BASE_DIR, VAR_DIR
+from demo_project.rooms import ROOMS
 from demo_project.tour import premises, proof
 from demo_project.tour.browser import Browser, Page
 from demo_project.tour.children import Children
 from demo_project.tour.errors import DemoFailed
 from demo_project.tour.proof import Purchase
+from demo_project.tour.rounds import Round
 from demo_project.tour.runs import Claim, RecordedStep, Watch, steps_of
 from demo_project.tour.terminal import Terminal
 
@@ -61,6 +63,8 @@ class Tour:
         terminal.done("Database migrated", f"{products} products on sale")
         places = premises.open_premises(children)
         terminal.done("Payment provider, failing on purpose", places.provider_url)
+        terminal.done("Receiver of webhooks, failing on purpose", places.receiver_url)
+        terminal.done("Language model, a stand-in", places.model_url)
         terminal.done("Site", places.site_url)
         workers = premises.Workers(children=children)
         for worker in (workers.hire(), workers.hire()):
@@ -94,6 +98,12 @@ class Tour:
             ),
             watch,
         )
+        Round(
+            terminal=self.terminal,
+            children=self.children,
+            browser=self.browser,
+            order_number=watch.order_number,
+        ).walk()
 
     def place_order(self, product: Product) -> tuple[Page, Watch]:
         """Walk from the shop's front page to a placed order, as a customer does."""
@@ -206,9 +216,11 @@ class Tour:
     def leave_open(self) -> None:
         """Keep the shop open until Ctrl-C; a worker that somebody kills is replaced."""
         self.terminal.title("The shop stays open")
-        self.terminal.plain(f"    Shop    {self.places.site_url}/")
-        self.terminal.plain(f"    Admin   {self.places.site_url}/admin/   login: {self.login}")
-        self.terminal.plain(f"    Logs    {self.children.logs}")
+        self.terminal.plain(f"    Shop       {self.places.site_url}/")
+        for room in ROOMS:
+            self.terminal.plain(f"    {room.name:<9}  {self.places.site_url}{room.url}")
+        self.terminal.plain(f"    Admin      {self.places.site_url}/admin/   login: {self.login}")
+        self.terminal.plain(f"    Logs       {self.children.logs}")
         self.terminal.plain("    Ctrl-C ends it.")
         self.workers.hire()
         try:

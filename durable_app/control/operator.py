@@ -154,7 +154,7 @@ class Operator:
 
         ``act`` returns the id of what it made, or an empty text.
         """
-        details = details or {}
+        details = {} if details is None else details  # ``act`` may add to them
         try:
             with database.transact():
                 made = act()

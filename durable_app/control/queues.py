@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from durable_app.control.operator import Operator, Refused, Result
-from durable_app.errors import InvalidOptionError, NonExistentQueueError
+from durable_app.control.operator import Operator, Result
+from durable_app.errors import InvalidOptionError
 from durable_app.limits import Limits, RateLimit, checked_queue_name
 from durable_app.store import queues
 
@@ -41,19 +41,19 @@ def resume(operator: Operator, name: str) -> Result:
 def configure(operator: Operator, name: str, changes: dict[str, Any]) -> Result:
     """Change some limits of a queue; the audit has the old and the new ones.
 
-    ``changes`` has names of ``Limits``; a limiter is given as ``{"limit": 50, "period": 60}``. Raises
-    PermissionDeniedError, NonExistentQueueError, InvalidOptionError for limits that do not fit together.
+    ``changes`` has names of ``Limits``; a limiter is given as ``{"limit": 50, "period": 60}``. Limits that do
+    not fit together fail. Raises PermissionDeniedError.
     """
     operator.require("tune_queue", "configure", KIND, checked_queue_name(name))
-    state = queues.get(name)
-    if state is None:
-        raise NonExistentQueueError(name)
-    after = changed(state.limits, changes)
-    details = {"before": _shown(state.limits), "after": _shown(after)}
+    details: dict[str, Any] = {}
+
+    def adjust(before: Limits) -> Limits:
+        after = changed(before, changes)
+        details.update(before=_shown(before), after=_shown(after))
+        return after
 
     def act() -> str:
-        if not queues.change(name, after, expected=state.limits):
-            raise Refused("Somebody else has changed the limits meanwhile.")
+        queues.change(name, adjust)
         return ""
 
     return operator.perform("configure", name, act, details, KIND)

@@ -1,5 +1,6 @@
 """Creating, finding and finishing runs."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +32,8 @@ from durable_app.store.records import (
 from durable_app.store.steps import fence, landed, record_within
 
 ANEW = Reuse()
+
+logger = logging.getLogger("durable_app")
 
 _ANNOUNCED: dict[str, str] = {Status.ENQUEUED: notify.WORK, Status.DELAYED: notify.DUE}
 
@@ -175,6 +178,13 @@ def check_same(record: NewRun, *, reject: bool = False) -> bool:
         recorded, given = getattr(found, column), getattr(record, column)
         if recorded != given:
             raise ConflictingWorkflowError(record.workflow_id, what, recorded, given)
+    if record.queue_name and found.queue_name and found.queue_name != record.queue_name:
+        logger.warning(
+            "Workflow exists on another queue, where it stays workflow_id=%s queue=%s given=%s",
+            found.workflow_id,
+            found.queue_name,
+            record.queue_name,
+        )
     return True
 
 

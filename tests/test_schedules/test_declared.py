@@ -1,4 +1,4 @@
-"""Schedules that code declares: checked at once, written by workers, retired when they are declared no more."""
+"""Schedules that code declares: checked at once, written by workers, retired when no code has them."""
 
 import logging
 from datetime import datetime, timedelta
@@ -41,26 +41,26 @@ ran: list[Any] = []
 
 
 @workflow
-def nightly(scheduled_at: datetime, context: Any) -> None:
+def punctual(scheduled_at: datetime, context: Any) -> None:
     ran.append((scheduled_at, context))
 
 
 @workflow
-def weekly(scheduled_at: datetime, context: Any) -> None:
+def occasional(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
 @step
-def count(scheduled_at: datetime, context: Any) -> None:
+def tally(scheduled_at: datetime, context: Any) -> None:
     ran.append(("step", context))
 
 
 @transaction
-def book(scheduled_at: datetime, context: Any) -> None:
+def enter(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
-class Reports:
+class Bulletins:
     @workflow
     @classmethod
     def write(cls, scheduled_at: datetime, context: Any) -> None:
@@ -74,7 +74,7 @@ def sync() -> None:
 
 def declare(name: str = "n", cron: str = "* * * * *", **given: Any) -> None:
     registry.schedules.pop(name, None)
-    scheduled(cron, name=name, **given)(nightly)
+    scheduled(cron, name=name, **given)(punctual)
 
 
 def found(name: str = "n") -> ScheduleInfo:
@@ -89,11 +89,12 @@ def found(name: str = "n") -> ScheduleInfo:
 def test_a_declaration_leaves_the_function_as_it_was() -> None:
     """242. It stands above `@workflow`, and only takes a note."""
     assert (
-        scheduled("0 3 * * *", timezone="Europe/Berlin", queue="q", context=1, catch_up=3)(nightly) is nightly
+        scheduled("0 3 * * *", timezone="Europe/Berlin", queue="q", context=1, catch_up=3)(punctual)
+        is punctual
     )
-    definition = registry.schedules["nightly"].definition
+    definition = registry.schedules["punctual"].definition
     assert (definition.workflow_name, definition.cron, definition.timezone) == (
-        "nightly",
+        "punctual",
         "0 3 * * *",
         "Europe/Berlin",
     )
@@ -104,8 +105,8 @@ def test_a_declaration_leaves_the_function_as_it_was() -> None:
 
 def test_whatever_can_be_started_can_be_declared() -> None:
     """238, 242. Steps, transactions, class and static methods, and what other decorators have wrapped."""
-    scheduled("0 3 * * *")(count)
-    scheduled("0 3 * * *")(book)
+    scheduled("0 3 * * *")(tally)
+    scheduled("0 3 * * *")(enter)
 
     class Local:
         @scheduled("0 3 * * *")
@@ -126,8 +127,8 @@ def test_whatever_can_be_started_can_be_declared() -> None:
     name = f"{test_whatever_can_be_started_can_be_declared.__name__}.<locals>.Local"
     declared = [one.definition for one in registry.schedules.values()]
     assert [(one.name, one.workflow_name, one.class_name) for one in declared] == [
-        ("count", "<temp>.count", None),
-        ("book", "<temp>.book", None),
+        ("tally", "<temp>.tally", None),
+        ("enter", "<temp>.enter", None),
         (f"{name}.of_class", f"{name}.of_class", name),
         (f"{name}.static", f"{name}.static", None),
         (f"{name}.static_step", f"<temp>.{name}.static_step", None),
@@ -150,7 +151,7 @@ def test_whatever_can_be_started_can_be_declared() -> None:
 def test_a_bad_declaration_raises_where_it_stands(given: dict[str, Any], sentence: str) -> None:
     """226, 242. When the module is imported; a ValueError (or, for a value, a TypeError)."""
     with pytest.raises((InvalidOptionError, TypeError), match=sentence):
-        scheduled(**{"cron": "0 3 * * *", **given})(nightly)
+        scheduled(**{"cron": "0 3 * * *", **given})(punctual)
     assert registry.schedules == {}
 
 
@@ -177,11 +178,11 @@ def test_what_has_no_instance_or_class_is_refused() -> None:
 
 def test_two_declarations_of_one_name_conflict() -> None:
     """226. Two of one function, or of two modules; a function made anew replaces its former self."""
-    scheduled("0 3 * * *")(nightly)
-    with pytest.raises(ConflictingRegistrationError, match="Two schedules are named 'nightly'"):
-        scheduled("0 4 * * *")(nightly)
-    scheduled("0 4 * * *", name="again")(nightly)
-    assert list(registry.schedules) == ["nightly", "again"]
+    scheduled("0 3 * * *")(punctual)
+    with pytest.raises(ConflictingRegistrationError, match="Two schedules are named 'punctual'"):
+        scheduled("0 4 * * *")(punctual)
+    scheduled("0 4 * * *", name="again")(punctual)
+    assert list(registry.schedules) == ["punctual", "again"]
 
     namespace: dict[str, Any] = {"scheduled": scheduled, "workflow": workflow, "__name__": "elsewhere"}
     code = (
@@ -206,17 +207,17 @@ def test_two_declarations_of_one_name_conflict() -> None:
 def test_a_worker_writes_what_is_declared_and_runs_it() -> None:
     """242. With the tick and the context."""
     ran.clear()
-    scheduled("* * * * * *", context="c")(nightly)
-    scheduled("* * * * * *", name="s", context=FIRED_AT)(count)
-    scheduled("* * * * * *", name="r")(Reports.write)
+    scheduled("* * * * * *", context="c")(punctual)
+    scheduled("* * * * * *", name="s", context=FIRED_AT)(tally)
+    scheduled("* * * * * *", name="r")(Bulletins.write)
     with Worker(threads=2):
         wait_until(lambda: len({type(one[0]) for one in ran}) == 2 and len(ran) > 5)
-    assert {one.schedule_name for one in list_schedules()} == {"nightly", "s", "r"}
+    assert {one.schedule_name for one in list_schedules()} == {"punctual", "s", "r"}
     assert all(one.is_declared for one in list_schedules())
     ticks = [one for one in ran if isinstance(one[0], datetime)]
     assert {context for _, context in ticks} == {"c"}
     assert all(scheduled_at.microsecond == 0 for scheduled_at, _ in ticks)
-    assert ("Reports", None) in ran
+    assert ("Bulletins", None) in ran
     assert any(one[0] == "step" and isinstance(one[1], datetime) for one in ran)
 
 
@@ -258,7 +259,7 @@ def test_an_operators_pause_outlives_every_start(noon: datetime) -> None:
 
 def test_what_is_declared_no_more_is_retired_and_comes_back(fire: Fire) -> None:
     """242. It fires no more, and loses nothing; those that no code declared stay."""
-    create_schedule(schedule_name="stored", workflow_fn=weekly, schedule="* * * * *")
+    create_schedule(schedule_name="stored", workflow_fn=occasional, schedule="* * * * *")
     declare()
     sync()
     fire(minutes=1)
@@ -300,27 +301,27 @@ def test_a_deleted_declaration_comes_back_with_the_next_worker(noon: datetime) -
 def test_code_and_database_do_not_change_each_others_schedules(
     noon: datetime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """226, 233. A declared name cannot be created or applied; a stored one of another workflow is left alone."""
+    """226, 233. A declared name cannot be created or applied; a stored one of another workflow stays."""
     declare()
     sync()
     with pytest.raises(ScheduleExistsError, match="exists already"):
-        create_schedule(schedule_name="n", workflow_fn=nightly, schedule="0 3 * * *")
+        create_schedule(schedule_name="n", workflow_fn=punctual, schedule="0 3 * * *")
     with pytest.raises(ScheduleExistsError, match="is declared in code"):
-        apply_schedules([{"schedule_name": "n", "workflow_fn": nightly, "schedule": "0 3 * * *"}])
+        apply_schedules([{"schedule_name": "n", "workflow_fn": punctual, "schedule": "0 3 * * *"}])
     apply_schedules([], delete_others=True)
     assert found().schedule == "* * * * *"
 
-    create_schedule(schedule_name="w", workflow_fn=weekly, schedule="0 3 * * *")
+    create_schedule(schedule_name="w", workflow_fn=occasional, schedule="0 3 * * *")
     declare("w")
     with caplog.at_level(logging.ERROR, "durable_app"):
         sync()
-    assert "schedule=w workflow=weekly" in caplog.text
-    assert (found("w").workflow_name, found("w").is_declared) == ("weekly", False)
+    assert "schedule=w workflow=occasional" in caplog.text
+    assert (found("w").workflow_name, found("w").is_declared) == ("occasional", False)
 
 
 def test_a_stored_schedule_of_the_same_workflow_is_taken_over(noon: datetime) -> None:
     """233. That is how one moves from the database into the code."""
-    create_schedule(schedule_name="n", workflow_fn=nightly, schedule="0 3 * * *")
+    create_schedule(schedule_name="n", workflow_fn=punctual, schedule="0 3 * * *")
     before = found()
     declare()
     sync()
@@ -337,7 +338,7 @@ def test_workers_that_start_together_agree(noon: datetime) -> None:
 
 
 def test_older_code_that_starts_again_changes_nothing(settings: Any) -> None:
-    """188, 231. With versions, only the latest one's declarations count."""
+    """188, 231. With versions, only the latest one's declarations tally."""
     declare(cron="0 3 * * *")
     settings.DURABLE = {"APP_VERSION": "1"}
     with Worker(threads=1):

@@ -38,21 +38,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @workflow(max_recovery_attempts=7)
-def nightly(scheduled_at: datetime, context: Any) -> None:
+def ticking(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
 @step
-def count(scheduled_at: datetime, context: Any) -> None:
+def tick_counter(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
 @transaction
-def book(scheduled_at: datetime, context: Any) -> None:
+def tick_booker(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
-class Reports:
+class TickReports:
     @workflow
     @classmethod
     def write(cls, scheduled_at: datetime, context: Any) -> None:
@@ -65,7 +65,7 @@ class Reports:
 
 
 def create(name: str = "n", **given: Any) -> None:
-    create_schedule(**{"schedule_name": name, "workflow_fn": nightly, "schedule": "* * * * *", **given})
+    create_schedule(**{"schedule_name": name, "workflow_fn": ticking, "schedule": "* * * * *", **given})
 
 
 def at(*minutes: int, name: str = "n") -> list[str]:
@@ -148,16 +148,16 @@ def test_runs_have_the_latest_version(fire: Fire, settings: Any) -> None:
 
 def test_what_can_be_scheduled(fire: Fire) -> None:
     """238, 242. Workflows, steps and transactions; static and class methods."""
-    create("step", workflow_fn=count)
-    create("transaction", workflow_fn=book)
-    create("class", workflow_fn=Reports.write)
-    create("static", workflow_fn=Reports.send)
+    create("step", workflow_fn=tick_counter)
+    create("transaction", workflow_fn=tick_booker)
+    create("class", workflow_fn=TickReports.write)
+    create("static", workflow_fn=TickReports.send)
     fire(minutes=1)
     assert {(one.schedule_name, one.name, one.class_name) for one in list_workflows()} == {
-        ("step", "<temp>.count", None),
-        ("transaction", "<temp>.book", None),
-        ("class", "Reports.write", "Reports"),
-        ("static", "Reports.send", None),
+        ("step", "<temp>.tick_counter", None),
+        ("transaction", "<temp>.tick_booker", None),
+        ("class", "TickReports.write", "TickReports"),
+        ("static", "TickReports.send", None),
     }
 
 

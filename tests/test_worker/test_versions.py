@@ -26,8 +26,8 @@ from durable_app import (
     workflow,
 )
 from durable_app.clock import boot_seconds
-from durable_app.models import Workflow
 from durable_app.models import Worker as WorkerRow
+from durable_app.models import Workflow
 from durable_app.store import diagnosis, versions
 from durable_app.worker.versions import FRESH
 from durable_app.worker.worker import Worker
