@@ -51,4 +51,4 @@ ROOMS = (
 
 def rooms(request: HttpRequest) -> dict[str, tuple[Room, ...]]:
     """Give the rooms to every page: a context processor."""
-    from django.apps import apps; return {"rooms": [r for r in ROOMS if apps.is_installed("demo_project."+r.app)]}
+    return {"rooms": ROOMS}

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "demo_project.orders",
     "demo_project.ingestion",
     "demo_project.reports",
+    "demo_project.agent",
     "demo_project.outbox",
 ]
 
@@ -87,5 +88,8 @@ WEBHOOK_SECRET = os.environ.get("WEBHOOK_SECRET", "demo-only")
 """What the shop and the receiver of its events share."""
 
 LANGUAGE_MODEL_URL = os.environ.get("LANGUAGE_MODEL_URL", "http://127.0.0.1:8003")
-APPROVAL_TIMEOUT = timedelta(minutes=10)
+APPROVAL_TIMEOUT = timedelta(seconds=float(os.environ.get("APPROVAL_SECONDS", "600")))
 """How long a person has to approve what the assistant may not do alone."""
+
+LIBRARY_FOLDER = os.environ.get("LIBRARY_FOLDER", "")
+"""The texts to read; empty: the shop's manuals."""

@@ -10,6 +10,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}orders/icon.svg")),
     path("manuals/", include("demo_project.ingestion.urls")),
     path("reports/", include("demo_project.reports.urls")),
+    path("assistant/", include("demo_project.agent.urls")),
     path("webhooks/", include("demo_project.outbox.urls")),
     path("", include("demo_project.orders.urls")),
 ]

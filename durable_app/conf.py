@@ -4,7 +4,7 @@ Only surfaces and the worker read settings; the engine receives plain values.
 """
 
 import difflib
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -66,6 +66,10 @@ class Options:
     POLICY: str = ""
     """Dotted path of a ``durable_app.control.actors.Policy``: who may do and see what; empty: Django's
     permissions."""
+    ALERTS: dict[str, Any] = field(default_factory=dict)
+    """Rules of alerts, and who is told; see ``durable_app.control.alerts.Rules``."""
+    ALERT_WEBHOOK: str = ""
+    """URL that ``durable_app.alert_handlers.webhook`` posts alerts to."""
     DEV_WORKER: bool = False
     """Whether ``runserver`` carries an embedded worker."""
 
@@ -80,7 +84,7 @@ class Options:
         for name, value in given.items():
             if name not in known:
                 raise ImproperlyConfigured(_unknown(name, list(known)))
-            kinds = _kinds(known[name].default)
+            kinds = _kinds(known[name])
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise ImproperlyConfigured(
                     f"DURABLE[{name!r}] must be a {kinds[0].__name__}, not {type(value).__name__}."
@@ -105,8 +109,9 @@ class Options:
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be at least 1.")
 
 
-def _kinds(default: Any) -> tuple[type, ...]:
+def _kinds(option: Any) -> tuple[type, ...]:
     """Return the classes an option's value may be of."""
+    default = option.default if option.default is not MISSING else option.default_factory()
     if default is None:
         return (timedelta, type(None))
     return (tuple, list) if isinstance(default, tuple) else (type(default),)

@@ -13,21 +13,11 @@ from asgiref.sync import markcoroutinefunction
 from durable_app import control
 from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Flow, adrive, drive_blocking
-from durable_app.engine.launch import checked_id, new_id
+from durable_app.engine.launch import checked_id, encoded_attributes, new_id
 from durable_app.engine.messaging import in_step
 from durable_app.errors import InvalidOptionError
-from durable_app.handles import (
-    StepInfo,
-    WorkflowHandle,
-    WorkflowStatus,
-    place,
-    shown,
-    shown_step,
-    status_of,
-)
-from durable_app.identifiers import is_storable
+from durable_app.handles import WorkflowHandle, place
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.store import listing
 from durable_app.store.forking import Fork, Rewind
 from durable_app.store.records import Position
 from durable_app.verbs import perform, verb_at, verb_flow
@@ -237,97 +227,31 @@ def adelete_workflows(workflow_ids: Iterable[str], *, delete_children: bool = Fa
     return adrive(verb_flow("deleteWorkflow", verb))
 
 
-# Looking
+# Attributes
 
 
-def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
-    """Return a run's status, None if there is no such run."""
-    return perform("getStatus", "aget_workflow_status", partial(status_of, workflow_id))
+def update_workflow_attributes(
+    workflow_id: str, attributes: dict[str, Any] | None, *, merge: bool = False
+) -> None:
+    """Replace a run's attributes (None: clear them), or with ``merge`` set these keys and keep the others.
 
-
-@markcoroutinefunction
-def aget_workflow_status(workflow_id: str) -> Awaitable[WorkflowStatus | None]:
-    """Async twin of ``get_workflow_status``."""
-    return adrive(verb_flow("getStatus", partial(status_of, workflow_id)))
-
-
-def list_workflows(**filters: Any) -> list[WorkflowStatus]:
-    """Return runs, oldest first.
-
-    Filters, combined with AND; texts may be lists: ``workflow_ids``, ``workflow_id_prefix``, ``status``,
-    ``name``, ``queue_name``, ``app_version``, ``user``, ``worker``, ``schedule_name``,
-    ``parent_workflow_id``, ``has_parent``, ``forked_from``, ``is_fork``, ``was_forked_from``,
-    ``queues_only``, ``attributes``, ``start_time``/``end_time`` (of creation),
-    ``completed_after``/``_before``, ``dequeued_after``/``_before``. Also ``limit``, ``offset``,
-    ``sort_desc``, ``load_input``, ``load_output``. Raises InvalidOptionError for an unknown filter.
+    Raises NonExistentWorkflowError, SerializationError for what is no JSON object.
     """
-    return perform("listWorkflows", "alist_workflows", _listing(filters))
+    verb = _attributes(workflow_id, attributes, merge)
+    perform("updateWorkflowAttributes", "aupdate_workflow_attributes", verb)
 
 
 @markcoroutinefunction
-def alist_workflows(**filters: Any) -> Awaitable[list[WorkflowStatus]]:
-    """Async twin of ``list_workflows``."""
-    return adrive(verb_flow("listWorkflows", _listing(filters)))
+def aupdate_workflow_attributes(
+    workflow_id: str, attributes: dict[str, Any] | None, *, merge: bool = False
+) -> Awaitable[None]:
+    """Async twin of ``update_workflow_attributes``."""
+    return adrive(verb_flow("updateWorkflowAttributes", _attributes(workflow_id, attributes, merge)))
 
 
-_PAGING = frozenset({"limit", "offset", "sort_desc", "load_input", "load_output"})
-
-
-def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
-    unknown = given.keys() - listing.FILTERS - _PAGING
-    if unknown:
-        known = ", ".join(sorted(listing.FILTERS | _PAGING))
-        raise InvalidOptionError(f"unknown filter {min(unknown)!r}; known are: {known}")
-    for name, value in given.items():
-        _check_filter(name, value)
-    wanted = listing.Filter(**{k: v for k, v in given.items() if k not in _PAGING})
-    paging = {k: v for k, v in given.items() if k in _PAGING}
-    loads = {k: v for k, v in paging.items() if k.startswith("load_")}
-
-    def verb() -> list[WorkflowStatus]:
-        return [shown(row, **loads) for row in listing.rows(wanted, **paging)]
-
-    return verb
-
-
-def _check_filter(name: str, value: Any) -> None:
-    """Raise InvalidOptionError for a value that no database can look for."""
-    if name in ("limit", "offset") and value is not None and value < 0:
-        raise InvalidOptionError(f"{name} must not be below zero, but is {value}")
-    for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple | set) else ():
-        if not is_storable(str(text)):
-            raise InvalidOptionError(f"{name} cannot be {text!r}: databases do not store it")
-
-
-def list_workflow_steps(
-    workflow_id: str,
-    *,
-    load_output: bool = True,
-    limit: int | None = None,
-    offset: int | None = None,
-) -> list[StepInfo]:
-    """Return a run's recorded steps in the order of their positions."""
-    verb = _steps(workflow_id, load_output, limit, offset)
-    return perform("listWorkflowSteps", "alist_workflow_steps", verb)
-
-
-@markcoroutinefunction
-def alist_workflow_steps(
-    workflow_id: str,
-    *,
-    load_output: bool = True,
-    limit: int | None = None,
-    offset: int | None = None,
-) -> Awaitable[list[StepInfo]]:
-    """Async twin of ``list_workflow_steps``."""
-    return adrive(verb_flow("listWorkflowSteps", _steps(workflow_id, load_output, limit, offset)))
-
-
-def _steps(
-    workflow_id: str, load_output: bool, limit: int | None, offset: int | None
-) -> Callable[[], list[StepInfo]]:
-    def verb() -> list[StepInfo]:
-        rows = listing.steps(checked_id(workflow_id), limit, offset)
-        return [shown_step(row, load_output=load_output) for row in rows]
-
-    return verb
+def _attributes(workflow_id: str, attributes: dict[str, Any] | None, merge: bool) -> Callable[[], None]:
+    checked_id(workflow_id)
+    encoded_attributes(attributes)
+    if merge and attributes is None:
+        raise InvalidOptionError("merge needs attributes; None clears them without it")
+    return partial(control.set_attributes, workflow_id, attributes, merge=merge)

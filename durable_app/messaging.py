@@ -11,15 +11,12 @@ from durable_app import serialization
 from durable_app.engine import messaging, timers
 from durable_app.engine.context import current, require_trunk, require_workflow
 from durable_app.engine.flow import Flow, adrive, drive_blocking
-from durable_app.engine.launch import checked_id
+from durable_app.engine.launch import checked_id, checked_key
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import place, refuse_in_transaction
-from durable_app.identifiers import is_storable
 from durable_app.store.records import Parcel
 
 T = TypeVar("T")
-
-KEY_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +189,3 @@ def aget_all_events(workflow_id: str) -> Awaitable[dict[str, Any]]:
     """Async twin of ``get_all_events``."""
     scope, position = place()
     return adrive(messaging.get_all_events(scope, position, checked_id(workflow_id)))
-
-
-def checked_key(key: Any, what: str) -> str:
-    """Return a key or topic, or raise InvalidOptionError if no database would store it."""
-    if not isinstance(key, str) or len(key) > KEY_LENGTH or not is_storable(key):
-        raise InvalidOptionError(f"{what} is a text of at most {KEY_LENGTH} characters, not {key!r}")
-    return key

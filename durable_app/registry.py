@@ -69,12 +69,18 @@ class Definition:
         owner: Any = sys.modules.get(self.func.__module__)
         for part in self.func.__qualname__.split(".")[:-1]:
             owner = getattr(owner, part, None)
-        for candidate in _family(owner) if isinstance(owner, type) else ():
-            if candidate.__qualname__ == class_name:
-                return candidate
-        raise WorkflowFunctionNotFoundError(
-            f"No class {class_name!r} exists in this process, which the workflow {self.name!r} needs."
-        )
+        family = _family(owner) if isinstance(owner, type) else ()
+        found = [candidate for candidate in family if candidate.__qualname__ == class_name]
+        if len({candidate.__module__ for candidate in found}) > 1:
+            raise WorkflowFunctionNotFoundError(
+                f"Several modules have a class {class_name!r}, one of which the workflow {self.name!r} "
+                f"needs: rename all but one."
+            )
+        if not found:
+            raise WorkflowFunctionNotFoundError(
+                f"No class {class_name!r} exists in this process, which the workflow {self.name!r} needs."
+            )
+        return found[-1]  # a module that was loaded again has made it anew
 
 
 def _location(func: Callable[..., Any]) -> str:

@@ -8,5 +8,6 @@ INSTALLED_APPS = [
     "demo_project.orders",
     "demo_project.ingestion",
     "demo_project.reports",
+    "demo_project.agent",
     "demo_project.outbox",
 ]

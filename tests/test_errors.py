@@ -34,6 +34,8 @@ SAMPLES: dict[str, BaseException] = {
         "order-1"
     ),
     "WorkflowError": errors.WorkflowError("shop.Sold", "sold out", "Traceback"),
+    "PortableWorkflowError": errors.PortableWorkflowError("sold out", "Sold", 409, {"left": 0}),
+    "QueryTimeoutError": errors.QueryTimeoutError(30.0),
     "ControlFlow": errors.ControlFlow("order-1"),
     "WorkflowCancelled": errors.WorkflowCancelled("order-1"),
     "OwnershipLost": errors.OwnershipLost("order-1", "is gone"),

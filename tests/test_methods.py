@@ -1,5 +1,6 @@
 """Workflows and steps that are methods: static, of a class, of a named instance; recovered by a worker."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -21,8 +22,9 @@ from durable_app import (
     workflow,
 )
 from durable_app.models import Workflow
+from durable_app.registry import registry
 from durable_app.worker.worker import Worker
-from tests.helpers import Crash, crash, status, step_names
+from tests.helpers import Crash, crash, execute_again, step_names, wait_for_status
 
 calls: list[str] = []
 dies = threading.Event()
@@ -223,15 +225,47 @@ def test_two_instances_of_one_name_are_refused() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_instance_that_no_process_has(worker: Worker) -> None:
-    """90, 199. A run of an unknown instance does not harm the worker: others pass it."""
+    """90, 199. A run of an unknown instance does not harm the worker: it waits for code that has it."""
     with SetWorkflowID("m"):
         start_workflow(NORTH.sell, "tea").get_result(timeout=60)
-    Workflow.objects.filter(workflow_id="m").update(
-        status="ENQUEUED", config_name="west", output=None, finished_at=None
-    )
+    execute_again("m")
+    Workflow.objects.filter(workflow_id="m").update(config_name="west")
     assert start_workflow(NORTH.sell, "coffee").get_result(timeout=60) == "n:coffee"
-    assert worker.run_until_idle(30)
-    assert status("m") != "SUCCESS"
+    wait_for_status("m", "WAITING")
+    found = get_workflow_status("m")
+    assert found is not None
+    assert "No instance 'west' of class 'Shop'" in found.waiting_for
+    registry.instances["Shop", "west"] = SOUTH
+    try:
+        with Worker(threads=1):
+            assert get_result("m", timeout=60) == "n:tea"
+    finally:
+        del registry.instances["Shop", "west"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_classes_of_one_name(worker: Worker) -> None:
+    """249. The same qualified name in two modules cannot tell them apart: the run waits, and says why."""
+    handle = start_workflow(CornerShop.open_all, "wide")
+    assert handle.get_result(timeout=60) == "corner wide"
+    twin = type("CornerShop", (Shop,), {"__module__": "elsewhere", "__qualname__": "CornerShop"})
+    execute_again(handle.workflow_id)
+    wait_for_status(handle.workflow_id, "WAITING")
+    assert "Several modules have a class 'CornerShop'" in handle.get_status().waiting_for
+    del twin
+    gc.collect()
+    with Worker(threads=1):
+        assert handle.get_result(timeout=60) == "corner wide"
+
+
+def test_one_name_in_two_scopes() -> None:
+    """249. The qualified name counts: a class inside another is not the one beside it."""
+
+    class Outer:
+        class CornerShop(Shop):
+            """Has another qualified name."""
+
+    assert Outer.CornerShop("corner").config_name == "corner"
 
 
 @pytest.mark.django_db

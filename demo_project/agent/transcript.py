@@ -1,25 +1,17 @@
 """What the page of a conversation shows, put together from the run's stream."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from demo_project.agent.approvals import Request, open_request
 from demo_project.agent.models import Conversation
-from durable_app import Status, get_workflow_status
+from demo_project.agent.transcript_lines import Line, lines_of
+from demo_project.agent.workflows import TRANSCRIPT
+from durable_app import Status, StreamTimeoutError, get_workflow_status, read_stream
 
 UNFINISHED = frozenset({Status.ENQUEUED, Status.DELAYED, Status.PENDING, Status.WAITING})
-
-DECISIONS = {"approved": "Approved by a person", "denied": "Denied by a person", "expired": "Nobody answered"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One thing that was said or done; ``kind`` is said, draft, used or decided."""
-
-    kind: str
-    text: str
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,31 +40,10 @@ def transcript_of(conversation: Conversation) -> Transcript:
     )
 
 
-def lines_of(entries: Iterable[dict[str, Any]]) -> list[Line]:
-    """Return the lines that a stream amounts to: finished sentences once, and perhaps one in the making."""
-    lines: list[Line] = []
-    draft = ""
-    for entry in entries:
-        match entry["kind"]:
-            case "begin":
-                draft = ""
-            case "token":
-                draft += entry["text"]
-            case "said":
-                draft = ""
-                lines.append(Line(kind="said", text=entry["message"]["content"]))
-            case "used":
-                result = ", ".join(f"{name}: {_brief(value)}" for name, value in entry["result"].items())
-                lines.append(Line(kind="used", text=entry["tool"], note=result))
-            case "decided":
-                lines.append(Line(kind="decided", text=DECISIONS.get(entry["answer"], entry["answer"])))
-    return [*lines, Line(kind="draft", text=draft)] if draft else lines
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, list):
-        return f"{len(value)} found"
-    return str(value)
+def entries_of(workflow_id: str) -> Iterator[dict[str, Any]]:
+    """Yield what a run's stream has until now; the page does not wait for more, but comes again."""
+    with contextlib.suppress(StreamTimeoutError):
+        yield from read_stream(workflow_id, TRANSCRIPT, timeout_seconds=0)
 
 
 def _headline(status: str, request: Request | None) -> str:

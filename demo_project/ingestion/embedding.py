@@ -17,8 +17,9 @@ PART_WEIGHT = 1.0
 WORD = re.compile(r"[^\W_]+")
 EMPTY_WORDS = frozenset(
     WORD.findall(
-        "a an and are as at be but by can do does for from has have how i if in is it its may my not of on "
-        "or our out so than that the then they this to up us was we what when where which who will with you your"
+        "a an and are as at be but by can do does for from has have how i if in is it its may my not of "
+        "on or our out so than that the then they this to up us was we what when where which who will with "
+        "you your"
     )
 )
 

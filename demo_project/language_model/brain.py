@@ -75,7 +75,8 @@ def _about_manuals(question: str, results: Results) -> Said:
 
 def _question_and_results(messages: list[dict[str, Any]]) -> tuple[str, Results]:
     """Return the last question, and what the tools have answered since."""
-    question, results = "", {}
+    question = ""
+    results: Results = {}
     names: dict[str, str] = {}
     for message in messages:
         if message["role"] == "user":

@@ -59,6 +59,7 @@ class Page:
     """A page as it came, and what it says."""
 
     url: str
+    text: str
     says: Reader
 
     def link(self, text: str) -> str | None:
@@ -102,6 +103,7 @@ class Browser:
 
 
 def _read(response: Any) -> Page:
+    text = response.read().decode()
     reader = Reader()
-    reader.feed(response.read().decode())
-    return Page(url=response.url, says=reader)
+    reader.feed(text)
+    return Page(url=response.url, text=text, says=reader)

@@ -81,7 +81,7 @@ class Round:
         self.terminal.progress(now.says.headline, now.says.percent)
         return now if now.says.finished else None
 
-    def until(self, look: Callable[[], T], what: str) -> T:
+    def until(self, look: Callable[[], T | None], what: str) -> T:
         """Return the first true answer."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (found := look()):

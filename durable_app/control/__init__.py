@@ -4,6 +4,6 @@
 the same audit whether a person clicks, a program asks or a command is typed.
 """
 
-from durable_app.control.runs import cancel, delete, fork, resume, rewind
+from durable_app.control.runs import cancel, delete, fork, resume, rewind, set_attributes
 
-__all__ = ["cancel", "delete", "fork", "resume", "rewind"]
+__all__ = ["cancel", "delete", "fork", "resume", "rewind", "set_attributes"]

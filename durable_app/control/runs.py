@@ -8,7 +8,7 @@ from durable_app import serialization
 from durable_app.engine.launch import checked_id, new_id
 from durable_app.errors import ConflictingWorkflowError, InvalidOptionError
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.store import forking, lifecycle, messages, notify, waits
+from durable_app.store import forking, lifecycle, messages, notify, runs, waits
 from durable_app.store.forking import Fork, Rewind
 from durable_app.store.records import Parcel
 
@@ -67,6 +67,11 @@ def rewind(plan: Rewind) -> str:
         raise InvalidOptionError(f"start_step counts from 1, not {plan.start_step}")
     forking.rewind(plan)
     return plan.workflow_id
+
+
+def set_attributes(workflow_id: str, attributes: dict[str, Any] | None, *, merge: bool = False) -> None:
+    """Replace a run's attributes, or merge these into them; raises NonExistentWorkflowError."""
+    runs.set_attributes(workflow_id, attributes, merge=merge)
 
 
 def retry(workflow_id: str) -> str:

@@ -4,11 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from durable_app import checks
-from durable_app.dbos import lifecycle, managing, messaging, named, queue, schedules, versions, workflows
+from durable_app.dbos import (
+    lifecycle,
+    managing,
+    messaging,
+    named,
+    queue,
+    schedules,
+    streams,
+    versions,
+    workflows,
+)
+from durable_app.dbos.attributes import Verb
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
 from durable_app.dbos.handles import WorkflowHandle
 from durable_app.dbos.named import EnqueueOptions
-from durable_app.dbos.outside import outside
+from durable_app.dbos.outside import outside, outside_each, outside_each_async
 from durable_app.dbos.threads import blocking
 from durable_app.store import database
 
@@ -42,8 +53,8 @@ class DBOSClient:
 
     # Enqueueing
 
-    enqueue = staticmethod(outside(named.enqueue_workflow_with_options))
-    enqueue_async = staticmethod(outside(named.enqueue_workflow_with_options_async))
+    enqueue = Verb(outside(named.enqueue_workflow_with_options))
+    enqueue_async = Verb(outside(named.enqueue_workflow_with_options_async))
 
     def enqueue_in_transaction(
         self, connection: Any, options: EnqueueOptions, *args: Any, **kwargs: Any
@@ -59,12 +70,12 @@ class DBOSClient:
 
     # Messages and events
 
-    send = staticmethod(outside(messaging.send.now))
-    send_async = staticmethod(outside(messaging.send.later))
-    send_bulk = staticmethod(outside(messaging.send_bulk.now))
-    send_bulk_async = staticmethod(outside(messaging.send_bulk.later))
-    get_event = staticmethod(outside(messaging.get_event.now))
-    get_event_async = staticmethod(outside(messaging.get_event.later))
+    send = Verb(outside(messaging.send.now))
+    send_async = Verb(outside(messaging.send.later))
+    send_bulk = Verb(outside(messaging.send_bulk.now))
+    send_bulk_async = Verb(outside(messaging.send_bulk.later))
+    get_event = Verb(outside(messaging.get_event.now))
+    get_event_async = Verb(outside(messaging.get_event.later))
 
     def send_in_transaction(self, connection: Any, *args: Any, **kwargs: Any) -> None:
         """Send a message if and only if Django's open transaction commits; see ``send``."""
@@ -78,77 +89,78 @@ class DBOSClient:
         _require_transaction("send_bulk_in_transaction")
         self.send_bulk(messages, **options)
 
+    read_stream = Verb(outside_each(streams.read_stream))
+    read_stream_async = Verb(outside_each_async(streams.read_stream_async))
+    read_stream_offset = Verb(outside(streams.read_stream_offset.now))
+    read_stream_offset_async = Verb(outside(streams.read_stream_offset.later))
+
     # Runs
 
-    retrieve_workflow = staticmethod(outside(workflows.retrieve_workflow.now))
-    retrieve_workflow_async = staticmethod(outside(workflows.retrieve_workflow.later))
-    wait_first = staticmethod(outside(workflows.wait_first))
-    wait_first_async = staticmethod(outside(workflows.wait_first_async))
-    cancel_workflow = staticmethod(outside(managing.cancel_workflow.now))
-    cancel_workflow_async = staticmethod(outside(managing.cancel_workflow.later))
-    cancel_workflows = staticmethod(outside(managing.cancel_workflows.now))
-    cancel_workflows_async = staticmethod(outside(managing.cancel_workflows.later))
-    resume_workflow = staticmethod(outside(managing.resume_workflow.now))
-    resume_workflow_async = staticmethod(outside(managing.resume_workflow.later))
-    resume_workflows = staticmethod(outside(managing.resume_workflows.now))
-    resume_workflows_async = staticmethod(outside(managing.resume_workflows.later))
-    fork_workflow = staticmethod(outside(managing.fork_workflow.now))
-    fork_workflow_async = staticmethod(outside(managing.fork_workflow.later))
-    rewind_workflow = staticmethod(outside(managing.rewind_workflow.now))
-    rewind_workflow_async = staticmethod(outside(managing.rewind_workflow.later))
-    delete_workflow = staticmethod(outside(managing.delete_workflow.now))
-    delete_workflow_async = staticmethod(outside(managing.delete_workflow.later))
-    delete_workflows = staticmethod(outside(managing.delete_workflows.now))
-    delete_workflows_async = staticmethod(outside(managing.delete_workflows.later))
-    set_workflow_delay = staticmethod(outside(queue.set_workflow_delay.now))
-    set_workflow_delay_async = staticmethod(outside(queue.set_workflow_delay.later))
-    list_workflows = staticmethod(outside(managing.list_workflows.now))
-    list_workflows_async = staticmethod(outside(managing.list_workflows.later))
-    list_queued_workflows = staticmethod(outside(managing.list_queued_workflows.now))
-    list_queued_workflows_async = staticmethod(outside(managing.list_queued_workflows.later))
-    list_workflow_steps = staticmethod(outside(managing.list_workflow_steps.now))
-    list_workflow_steps_async = staticmethod(outside(managing.list_workflow_steps.later))
+    retrieve_workflow = Verb(outside(workflows.retrieve_workflow.now))
+    retrieve_workflow_async = Verb(outside(workflows.retrieve_workflow.later))
+    wait_first = Verb(outside(workflows.wait_first))
+    wait_first_async = Verb(outside(workflows.wait_first_async))
+    cancel_workflow = Verb(outside(managing.cancel_workflow.now))
+    cancel_workflow_async = Verb(outside(managing.cancel_workflow.later))
+    cancel_workflows = Verb(outside(managing.cancel_workflows.now))
+    cancel_workflows_async = Verb(outside(managing.cancel_workflows.later))
+    resume_workflow = Verb(outside(managing.resume_workflow.now))
+    resume_workflow_async = Verb(outside(managing.resume_workflow.later))
+    resume_workflows = Verb(outside(managing.resume_workflows.now))
+    resume_workflows_async = Verb(outside(managing.resume_workflows.later))
+    fork_workflow = Verb(outside(managing.fork_workflow.now))
+    fork_workflow_async = Verb(outside(managing.fork_workflow.later))
+    rewind_workflow = Verb(outside(managing.rewind_workflow.now))
+    rewind_workflow_async = Verb(outside(managing.rewind_workflow.later))
+    delete_workflow = Verb(outside(managing.delete_workflow.now))
+    delete_workflow_async = Verb(outside(managing.delete_workflow.later))
+    delete_workflows = Verb(outside(managing.delete_workflows.now))
+    delete_workflows_async = Verb(outside(managing.delete_workflows.later))
+    set_workflow_delay = Verb(outside(queue.set_workflow_delay.now))
+    set_workflow_delay_async = Verb(outside(queue.set_workflow_delay.later))
+    list_workflows = Verb(outside(managing.list_workflows.now))
+    list_workflows_async = Verb(outside(managing.list_workflows.later))
+    list_queued_workflows = Verb(outside(managing.list_queued_workflows.now))
+    list_queued_workflows_async = Verb(outside(managing.list_queued_workflows.later))
+    list_workflow_steps = Verb(outside(managing.list_workflow_steps.now))
+    list_workflow_steps_async = Verb(outside(managing.list_workflow_steps.later))
 
     # Queues
 
-    register_queue = staticmethod(outside(queue.register_queue_from_outside.now))
-    register_queue_async = staticmethod(outside(queue.register_queue_from_outside.later))
-    retrieve_queue = staticmethod(outside(queue.retrieve_queue.now))
-    retrieve_queue_async = staticmethod(outside(queue.retrieve_queue.later))
-    list_queues = staticmethod(outside(queue.list_queues.now))
-    list_queues_async = staticmethod(outside(queue.list_queues.later))
-    delete_queue = staticmethod(outside(queue.delete_queue.now))
-    delete_queue_async = staticmethod(outside(queue.delete_queue.later))
+    register_queue = Verb(outside(queue.register_queue_from_outside.now))
+    register_queue_async = Verb(outside(queue.register_queue_from_outside.later))
+    retrieve_queue = Verb(outside(queue.retrieve_queue.now))
+    retrieve_queue_async = Verb(outside(queue.retrieve_queue.later))
+    list_queues = Verb(outside(queue.list_queues.now))
+    list_queues_async = Verb(outside(queue.list_queues.later))
+    delete_queue = Verb(outside(queue.delete_queue.now))
+    delete_queue_async = Verb(outside(queue.delete_queue.later))
 
     # Schedules
 
-    create_schedule = staticmethod(outside(schedules.create_named_schedule.now))
-    create_schedule_async = staticmethod(outside(schedules.create_named_schedule.later))
-    apply_schedules = staticmethod(outside(schedules.apply_schedules.now))
-    apply_schedules_async = staticmethod(outside(schedules.apply_schedules.later))
-    get_schedule = staticmethod(outside(schedules.get_schedule.now))
-    get_schedule_async = staticmethod(outside(schedules.get_schedule.later))
-    list_schedules = staticmethod(outside(schedules.list_schedules.now))
-    list_schedules_async = staticmethod(outside(schedules.list_schedules.later))
-    delete_schedule = staticmethod(outside(schedules.delete_schedule.now))
-    delete_schedule_async = staticmethod(outside(schedules.delete_schedule.later))
-    pause_schedule = staticmethod(outside(schedules.pause_schedule.now))
-    resume_schedule = staticmethod(outside(schedules.resume_schedule.now))
-    trigger_schedule = staticmethod(outside(schedules.trigger_schedule.now))
-    backfill_schedule = staticmethod(outside(schedules.backfill_schedule.now))
+    create_schedule = Verb(outside(schedules.create_named_schedule.now))
+    create_schedule_async = Verb(outside(schedules.create_named_schedule.later))
+    apply_schedules = Verb(outside(schedules.apply_schedules.now))
+    apply_schedules_async = Verb(outside(schedules.apply_schedules.later))
+    get_schedule = Verb(outside(schedules.get_schedule.now))
+    get_schedule_async = Verb(outside(schedules.get_schedule.later))
+    list_schedules = Verb(outside(schedules.list_schedules.now))
+    list_schedules_async = Verb(outside(schedules.list_schedules.later))
+    delete_schedule = Verb(outside(schedules.delete_schedule.now))
+    delete_schedule_async = Verb(outside(schedules.delete_schedule.later))
+    pause_schedule = Verb(outside(schedules.pause_schedule.now))
+    resume_schedule = Verb(outside(schedules.resume_schedule.now))
+    trigger_schedule = Verb(outside(schedules.trigger_schedule.now))
+    backfill_schedule = Verb(outside(schedules.backfill_schedule.now))
 
     # Versions
 
-    list_application_versions = staticmethod(outside(versions.list_application_versions.now))
-    list_application_versions_async = staticmethod(outside(versions.list_application_versions.later))
-    get_latest_application_version = staticmethod(outside(versions.get_latest_application_version.now))
-    get_latest_application_version_async = staticmethod(
-        outside(versions.get_latest_application_version.later)
-    )
-    set_latest_application_version = staticmethod(outside(versions.set_latest_application_version.now))
-    set_latest_application_version_async = staticmethod(
-        outside(versions.set_latest_application_version.later)
-    )
+    list_application_versions = Verb(outside(versions.list_application_versions.now))
+    list_application_versions_async = Verb(outside(versions.list_application_versions.later))
+    get_latest_application_version = Verb(outside(versions.get_latest_application_version.now))
+    get_latest_application_version_async = Verb(outside(versions.get_latest_application_version.later))
+    set_latest_application_version = Verb(outside(versions.set_latest_application_version.now))
+    set_latest_application_version_async = Verb(outside(versions.set_latest_application_version.later))
 
 
 def _require_transaction(verb: str) -> None:

@@ -17,9 +17,12 @@ DBOSMaxStepRetriesExceeded = errors.MaxStepRetriesExceeded
 DBOSNonExistentWorkflowError = errors.NonExistentWorkflowError
 DBOSNotAuthorizedError = errors.NotAuthorizedError
 DBOSPatchNondeterminismError = errors.PatchNondeterminismError
+DBOSQueryTimeoutError = errors.QueryTimeoutError
 DBOSQueueDeduplicatedError = errors.QueueDeduplicatedError
 DBOSStepNondeterminismError = errors.StepNondeterminismError
 DBOSStepTimeoutError = errors.StepTimeoutError
+DBOSStreamNondeterminismError = errors.StreamNondeterminismError
+DBOSStreamTimeoutError = errors.StreamTimeoutError
 DBOSUnexpectedStepError = errors.UnexpectedStepError
 DBOSWorkflowCancelledError = errors.WorkflowCancelled
 DBOSWorkflowConflictIDError = errors.OwnershipLost
@@ -48,14 +51,6 @@ class MaxRecoveryAttemptsExceededError(DBOSException):
         super().__init__(f"The run {wf_id!r} has used up its {max_retries} recovery attempts.")
 
 
-class DBOSQueryTimeoutError(DBOSException):
-    """A look at many runs took too long. Never raised here: the database's own timeouts apply."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self.timeout_seconds = timeout_seconds
-        super().__init__(f"The query took longer than {timeout_seconds} seconds.")
-
-
 CODES: dict[type[DBOSException] | type[DBOSBaseException], int] = {
     DBOSWorkflowConflictIDError: 1,
     DBOSRecoveryError: 2,
@@ -72,6 +67,8 @@ CODES: dict[type[DBOSException] | type[DBOSBaseException], int] = {
     DBOSAwaitedWorkflowCancelledError: 13,
     DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded: 14,
     DBOSPatchNondeterminismError: 15,
+    DBOSStreamTimeoutError: 16,
+    DBOSStreamNondeterminismError: 17,
     DBOSStepTimeoutError: 18,
     DBOSQueryTimeoutError: 26,
     DBOSWorkflowIDInUseError: 27,

@@ -13,15 +13,16 @@ from durable_app.dbos import (
     messaging,
     named,
     queue,
-    running,
     schedules,
     sql,
+    streams,
     versions,
     workflows,
 )
+from durable_app.dbos.attributes import Shared, Verb
 from durable_app.dbos.config import DBOSConfig
+from durable_app.dbos.outside import outside
 from durable_app.dbos.pairs import unused
-from durable_app.dbos.running import Shared
 
 
 class DBOS:
@@ -31,8 +32,8 @@ class DBOS:
 
     def __new__(cls, *, config: DBOSConfig, **options: Any) -> "DBOS":
         """Return the one instance, making it if there is none."""
-        if lifecycle.is_configured() and cls._instance is not None:
-            running.logger.warning("DBOS was created already, and its configuration stays")
+        if cls._instance is not None and cls.config is not None:
+            lifecycle.logger.warning("DBOS was created already, and its configuration stays")
             return cls._instance
         lifecycle.configure(config)
         unused(**options)
@@ -41,140 +42,151 @@ class DBOS:
 
     # Lifecycle
 
-    launch = staticmethod(lifecycle.launch)
-    destroy = staticmethod(lifecycle.destroy)
-    reset_system_database = staticmethod(lifecycle.reset_system_database)
-    migrate = staticmethod(administering.run_dbos_database_migrations)
-    recover_pending_workflows = staticmethod(administering.recover_pending_workflows)
+    launch = Verb(lifecycle.launch)
+    destroy = Verb(lifecycle.destroy)
+    reset_system_database = Verb(lifecycle.reset_system_database)
+    migrate = Verb(administering.run_dbos_database_migrations)
+    recover_pending_workflows = Verb(administering.recover_pending_workflows)
 
     # Functions
 
-    workflow = staticmethod(functions.workflow)
-    step = staticmethod(functions.step)
-    transaction = staticmethod(functions.transaction)
-    scheduled = staticmethod(schedules.scheduled)
-    dbos_class = staticmethod(functions.dbos_class)
-    required_roles = staticmethod(ours.required_roles)
-    default_required_roles = staticmethod(ours.default_required_roles)
-    kafka_consumer = staticmethod(administering.kafka_consumer)
-    alert_handler = staticmethod(administering.alert_handler)
+    workflow = Verb(functions.workflow)
+    step = Verb(functions.step)
+    transaction = Verb(functions.transaction)
+    scheduled = Verb(schedules.scheduled)
+    dbos_class = Verb(functions.dbos_class)
+    required_roles = Verb(ours.required_roles)
+    default_required_roles = Verb(ours.default_required_roles)
+    kafka_consumer = Verb(administering.kafka_consumer)
+    alert_handler = Verb(administering.alert_handler)
 
     # Starting and waiting
 
-    start_workflow = staticmethod(workflows.start_workflow)
-    start_workflow_async = staticmethod(workflows.start_workflow_async)
-    enqueue_workflow = staticmethod(workflows.enqueue_workflow)
-    enqueue_workflow_async = staticmethod(workflows.enqueue_workflow_async)
-    enqueue_workflow_with_options = staticmethod(named.enqueue_workflow_with_options)
-    enqueue_workflow_with_options_async = staticmethod(named.enqueue_workflow_with_options_async)
-    retrieve_workflow = staticmethod(workflows.retrieve_workflow.now)
-    retrieve_workflow_async = staticmethod(workflows.retrieve_workflow.later)
-    get_result = staticmethod(workflows.get_result.now)
-    get_result_async = staticmethod(workflows.get_result.later)
-    wait_first = staticmethod(workflows.wait_first)
-    wait_first_async = staticmethod(workflows.wait_first_async)
-    asyncio_wait = staticmethod(workflows.asyncio_wait)
-    sleep = staticmethod(workflows.sleep.now)
-    sleep_async = staticmethod(workflows.sleep.later)
-    run_step = staticmethod(workflows.run_step)
-    run_step_async = staticmethod(workflows.run_step_async)
-    reserve_step = staticmethod(workflows.reserve_step)
+    start_workflow = Verb(workflows.start_workflow)
+    start_workflow_async = Verb(workflows.start_workflow_async)
+    enqueue_workflow = Verb(workflows.enqueue_workflow)
+    enqueue_workflow_async = Verb(workflows.enqueue_workflow_async)
+    enqueue_workflow_with_options = Verb(named.enqueue_workflow_with_options)
+    enqueue_workflow_with_options_async = Verb(named.enqueue_workflow_with_options_async)
+    retrieve_workflow = Verb(workflows.retrieve_workflow.now)
+    retrieve_workflow_async = Verb(workflows.retrieve_workflow.later)
+    get_result = Verb(workflows.get_result.now)
+    get_result_async = Verb(workflows.get_result.later)
+    wait_first = Verb(workflows.wait_first)
+    wait_first_async = Verb(workflows.wait_first_async)
+    asyncio_wait = Verb(workflows.asyncio_wait)
+    sleep = Verb(workflows.sleep.now)
+    sleep_async = Verb(workflows.sleep.later)
+    run_step = Verb(workflows.run_step)
+    run_step_async = Verb(workflows.run_step_async)
+    reserve_step = Verb(workflows.reserve_step)
 
     # Messages, events
 
-    send = staticmethod(messaging.send.now)
-    send_async = staticmethod(messaging.send.later)
-    send_bulk = staticmethod(messaging.send_bulk.now)
-    send_bulk_async = staticmethod(messaging.send_bulk.later)
-    recv = staticmethod(messaging.recv.now)
-    recv_async = staticmethod(messaging.recv.later)
-    set_event = staticmethod(messaging.set_event.now)
-    set_event_async = staticmethod(messaging.set_event.later)
-    get_event = staticmethod(messaging.get_event.now)
-    get_event_async = staticmethod(messaging.get_event.later)
-    get_all_events = staticmethod(messaging.get_all_events.now)
-    get_all_events_async = staticmethod(messaging.get_all_events.later)
+    send = Verb(messaging.send.now)
+    send_async = Verb(messaging.send.later)
+    send_bulk = Verb(messaging.send_bulk.now)
+    send_bulk_async = Verb(messaging.send_bulk.later)
+    recv = Verb(messaging.recv.now)
+    recv_async = Verb(messaging.recv.later)
+    set_event = Verb(messaging.set_event.now)
+    set_event_async = Verb(messaging.set_event.later)
+    get_event = Verb(messaging.get_event.now)
+    get_event_async = Verb(messaging.get_event.later)
+    get_all_events = Verb(messaging.get_all_events.now)
+    get_all_events_async = Verb(messaging.get_all_events.later)
+
+    # Streams
+
+    write_stream = Verb(streams.write_stream.now)
+    write_stream_async = Verb(streams.write_stream.later)
+    close_stream = Verb(streams.close_stream.now)
+    close_stream_async = Verb(streams.close_stream.later)
+    read_stream = Verb(streams.read_stream)
+    read_stream_async = Verb(streams.read_stream_async)
+    read_stream_offset = Verb(streams.read_stream_offset.now)
+    read_stream_offset_async = Verb(streams.read_stream_offset.later)
 
     # Managing runs
 
-    cancel_workflow = staticmethod(managing.cancel_workflow.now)
-    cancel_workflow_async = staticmethod(managing.cancel_workflow.later)
-    cancel_workflows = staticmethod(managing.cancel_workflows.now)
-    cancel_workflows_async = staticmethod(managing.cancel_workflows.later)
-    resume_workflow = staticmethod(managing.resume_workflow.now)
-    resume_workflow_async = staticmethod(managing.resume_workflow.later)
-    resume_workflows = staticmethod(managing.resume_workflows.now)
-    resume_workflows_async = staticmethod(managing.resume_workflows.later)
-    fork_workflow = staticmethod(managing.fork_workflow.now)
-    fork_workflow_async = staticmethod(managing.fork_workflow.later)
-    restart_workflow = staticmethod(managing.restart_workflow.now)
-    restart_workflow_async = staticmethod(managing.restart_workflow.later)
-    rewind_workflow = staticmethod(managing.rewind_workflow.now)
-    rewind_workflow_async = staticmethod(managing.rewind_workflow.later)
-    delete_workflow = staticmethod(managing.delete_workflow.now)
-    delete_workflow_async = staticmethod(managing.delete_workflow.later)
-    delete_workflows = staticmethod(managing.delete_workflows.now)
-    delete_workflows_async = staticmethod(managing.delete_workflows.later)
-    get_workflow_status = staticmethod(managing.get_workflow_status.now)
-    get_workflow_status_async = staticmethod(managing.get_workflow_status.later)
-    list_workflows = staticmethod(managing.list_workflows.now)
-    list_workflows_async = staticmethod(managing.list_workflows.later)
-    list_queued_workflows = staticmethod(managing.list_queued_workflows.now)
-    list_queued_workflows_async = staticmethod(managing.list_queued_workflows.later)
-    list_workflow_steps = staticmethod(managing.list_workflow_steps.now)
-    list_workflow_steps_async = staticmethod(managing.list_workflow_steps.later)
+    cancel_workflow = Verb(managing.cancel_workflow.now)
+    cancel_workflow_async = Verb(managing.cancel_workflow.later)
+    cancel_workflows = Verb(managing.cancel_workflows.now)
+    cancel_workflows_async = Verb(managing.cancel_workflows.later)
+    resume_workflow = Verb(managing.resume_workflow.now)
+    resume_workflow_async = Verb(managing.resume_workflow.later)
+    resume_workflows = Verb(managing.resume_workflows.now)
+    resume_workflows_async = Verb(managing.resume_workflows.later)
+    fork_workflow = Verb(managing.fork_workflow.now)
+    fork_workflow_async = Verb(managing.fork_workflow.later)
+    restart_workflow = Verb(managing.restart_workflow.now)
+    restart_workflow_async = Verb(managing.restart_workflow.later)
+    rewind_workflow = Verb(managing.rewind_workflow.now)
+    rewind_workflow_async = Verb(managing.rewind_workflow.later)
+    delete_workflow = Verb(managing.delete_workflow.now)
+    delete_workflow_async = Verb(managing.delete_workflow.later)
+    delete_workflows = Verb(managing.delete_workflows.now)
+    delete_workflows_async = Verb(managing.delete_workflows.later)
+    get_workflow_status = Verb(managing.get_workflow_status.now)
+    get_workflow_status_async = Verb(managing.get_workflow_status.later)
+    list_workflows = Verb(managing.list_workflows.now)
+    list_workflows_async = Verb(managing.list_workflows.later)
+    list_queued_workflows = Verb(managing.list_queued_workflows.now)
+    list_queued_workflows_async = Verb(managing.list_queued_workflows.later)
+    list_workflow_steps = Verb(managing.list_workflow_steps.now)
+    list_workflow_steps_async = Verb(managing.list_workflow_steps.later)
 
     # Queues
 
-    listen_queues = staticmethod(lifecycle.listen_queues)
-    register_queue = staticmethod(queue.register_queue.now)
-    register_queue_async = staticmethod(queue.register_queue.later)
-    retrieve_queue = staticmethod(queue.retrieve_queue.now)
-    retrieve_queue_async = staticmethod(queue.retrieve_queue.later)
-    list_queues = staticmethod(queue.list_queues.now)
-    list_queues_async = staticmethod(queue.list_queues.later)
-    delete_queue = staticmethod(queue.delete_queue.now)
-    delete_queue_async = staticmethod(queue.delete_queue.later)
-    set_workflow_delay = staticmethod(queue.set_workflow_delay.now)
-    set_workflow_delay_async = staticmethod(queue.set_workflow_delay.later)
+    listen_queues = Verb(lifecycle.listen_queues)
+    register_queue = Verb(outside(queue.register_queue.now))
+    register_queue_async = Verb(outside(queue.register_queue.later))
+    retrieve_queue = Verb(outside(queue.retrieve_queue.now))
+    retrieve_queue_async = Verb(outside(queue.retrieve_queue.later))
+    list_queues = Verb(outside(queue.list_queues.now))
+    list_queues_async = Verb(outside(queue.list_queues.later))
+    delete_queue = Verb(outside(queue.delete_queue.now))
+    delete_queue_async = Verb(outside(queue.delete_queue.later))
+    set_workflow_delay = Verb(queue.set_workflow_delay.now)
+    set_workflow_delay_async = Verb(queue.set_workflow_delay.later)
 
     # Schedules
 
-    create_schedule = staticmethod(schedules.create_schedule.now)
-    create_schedule_async = staticmethod(schedules.create_schedule.later)
-    apply_schedules = staticmethod(schedules.apply_schedules.now)
-    apply_schedules_async = staticmethod(schedules.apply_schedules.later)
-    get_schedule = staticmethod(schedules.get_schedule.now)
-    get_schedule_async = staticmethod(schedules.get_schedule.later)
-    list_schedules = staticmethod(schedules.list_schedules.now)
-    list_schedules_async = staticmethod(schedules.list_schedules.later)
-    delete_schedule = staticmethod(schedules.delete_schedule.now)
-    delete_schedule_async = staticmethod(schedules.delete_schedule.later)
-    pause_schedule = staticmethod(schedules.pause_schedule.now)
-    pause_schedule_async = staticmethod(schedules.pause_schedule.later)
-    resume_schedule = staticmethod(schedules.resume_schedule.now)
-    resume_schedule_async = staticmethod(schedules.resume_schedule.later)
-    trigger_schedule = staticmethod(schedules.trigger_schedule.now)
-    trigger_schedule_async = staticmethod(schedules.trigger_schedule.later)
-    backfill_schedule = staticmethod(schedules.backfill_schedule.now)
-    backfill_schedule_async = staticmethod(schedules.backfill_schedule.later)
+    create_schedule = Verb(schedules.create_schedule.now)
+    create_schedule_async = Verb(schedules.create_schedule.later)
+    apply_schedules = Verb(schedules.apply_schedules.now)
+    apply_schedules_async = Verb(schedules.apply_schedules.later)
+    get_schedule = Verb(schedules.get_schedule.now)
+    get_schedule_async = Verb(schedules.get_schedule.later)
+    list_schedules = Verb(schedules.list_schedules.now)
+    list_schedules_async = Verb(schedules.list_schedules.later)
+    delete_schedule = Verb(schedules.delete_schedule.now)
+    delete_schedule_async = Verb(schedules.delete_schedule.later)
+    pause_schedule = Verb(schedules.pause_schedule.now)
+    pause_schedule_async = Verb(schedules.pause_schedule.later)
+    resume_schedule = Verb(schedules.resume_schedule.now)
+    resume_schedule_async = Verb(schedules.resume_schedule.later)
+    trigger_schedule = Verb(schedules.trigger_schedule.now)
+    trigger_schedule_async = Verb(schedules.trigger_schedule.later)
+    backfill_schedule = Verb(schedules.backfill_schedule.now)
+    backfill_schedule_async = Verb(schedules.backfill_schedule.later)
 
     # Changed code
 
-    patch = staticmethod(versions.patch.now)
-    patch_async = staticmethod(versions.patch.later)
-    deprecate_patch = staticmethod(versions.deprecate_patch.now)
-    deprecate_patch_async = staticmethod(versions.deprecate_patch.later)
-    list_application_versions = staticmethod(versions.list_application_versions.now)
-    list_application_versions_async = staticmethod(versions.list_application_versions.later)
-    get_latest_application_version = staticmethod(versions.get_latest_application_version.now)
-    get_latest_application_version_async = staticmethod(versions.get_latest_application_version.later)
-    set_latest_application_version = staticmethod(versions.set_latest_application_version.now)
-    set_latest_application_version_async = staticmethod(versions.set_latest_application_version.later)
+    patch = Verb(versions.patch.now)
+    patch_async = Verb(versions.patch.later)
+    deprecate_patch = Verb(versions.deprecate_patch.now)
+    deprecate_patch_async = Verb(versions.deprecate_patch.later)
+    list_application_versions = Verb(outside(versions.list_application_versions.now))
+    list_application_versions_async = Verb(outside(versions.list_application_versions.later))
+    get_latest_application_version = Verb(outside(versions.get_latest_application_version.now))
+    get_latest_application_version_async = Verb(outside(versions.get_latest_application_version.later))
+    set_latest_application_version = Verb(outside(versions.set_latest_application_version.now))
+    set_latest_application_version_async = Verb(outside(versions.set_latest_application_version.later))
 
     # The running code
 
-    set_authentication = staticmethod(context.set_authentication)
+    set_authentication = Verb(context.set_authentication)
 
     workflow_id = Shared(ours.workflow_id)
     step_id = Shared(ours.step_id)
@@ -185,8 +197,8 @@ class DBOS:
     application_version = Shared(ours.application_version)
     executor_id = Shared(executors.executor_id)
     sql_session = Shared(sql.session)
-    config = Shared(running.config)
-    logger = running.logger
-    span = Shared(running.nothing)
-    tracer = Shared(running.nothing)
-    shard_key = Shared(running.nothing)
+    config = Shared(lifecycle.configuration_in_use)
+    logger = lifecycle.logger
+    span = None
+    tracer = None
+    shard_key = None

@@ -135,6 +135,6 @@ def reset_system_database() -> None:
     blocking(clearing.clear)
 
 
-def is_configured() -> bool:
-    """Return whether ``DBOS(config=...)`` holds."""
-    return process.config is not None
+def configuration_in_use() -> DBOSConfig | None:
+    """Return the configuration, None before ``DBOS(config=...)`` and after ``destroy()``."""
+    return process.config

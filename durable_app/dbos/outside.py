@@ -1,7 +1,7 @@
 """What a client does inside a workflow is no step of it."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -11,6 +11,7 @@ from durable_app.engine.context import current
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -36,3 +37,39 @@ def outside(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return cast(Callable[P, R], awrapper) if iscoroutinefunction(function) else wrapper
+
+
+def outside_each(function: Callable[P, Generator[T, Any, None]]) -> Callable[P, Generator[T, Any, None]]:
+    """Return a generator function each of whose steps is performed as if no workflow ran here."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Generator[T, Any, None]:
+        values = function(*args, **kwargs)
+        while True:
+            with _outside():
+                try:
+                    value = next(values)
+                except StopIteration:
+                    return
+            yield value
+
+    return wrapper
+
+
+def outside_each_async(
+    function: Callable[P, AsyncGenerator[T, None]],
+) -> Callable[P, AsyncGenerator[T, None]]:
+    """Return an async generator function each of whose steps is performed as if no workflow ran here."""
+
+    @functools.wraps(function)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        values = function(*args, **kwargs)
+        while True:
+            with _outside():
+                try:
+                    value = await anext(values)
+                except StopAsyncIteration:
+                    return
+            yield value
+
+    return wrapper

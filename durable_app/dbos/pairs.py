@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from asgiref.sync import markcoroutinefunction
 
@@ -42,7 +42,7 @@ class Pair(Generic[P, S, A]):
         twin: Callable[..., Awaitable[Any]],
         shown: tuple[Callable[[Any], S], Callable[[Any], A]],
     ) -> None:
-        functools.update_wrapper(self, translate)
+        functools.update_wrapper(cast(Any, self), translate)
         self._translate = translate
         self._ours, self._twin = ours, twin
         self._shown, self._shown_later = shown

@@ -1,7 +1,7 @@
 """Queues: declared by making one, as in the seed's 2.x, or registered at run time, as in its 3.x."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from durable_app import public as ours
 from durable_app.dbos import times, workflows
@@ -26,29 +26,34 @@ class QueueRateLimit(TypedDict):
     period: float
 
 
-class RegisterOptions(TypedDict, total=False):
+class LimitOptions(TypedDict, total=False):
     """What a queue limits."""
 
     worker_concurrency: int | None
     global_concurrency: int | None
-    concurrency: int | None
     partition_concurrency: int | None
     partition_worker_concurrency: int | None
     partition_limiter: QueueRateLimit | None
-    limiter: QueueRateLimit | None
     polling_interval_sec: float
     application_name: str | None
 
 
-class QueueOptions(RegisterOptions, total=False):
+class RegisterOptions(LimitOptions, total=False):
+    """What a registered queue limits; ``concurrency`` is the older name of ``global_concurrency``."""
+
+    concurrency: int | None
+    limiter: QueueRateLimit | None
+
+
+class QueueOptions(LimitOptions, total=False):
     """What a declared queue may say besides."""
 
     priority_enabled: bool
     partition_queue: bool
 
 
-def _translated(options: RegisterOptions) -> dict[str, Any]:
-    """Return our keywords; ``global_concurrency`` is the newer name of ``concurrency``."""
+def _translated(options: Any) -> dict[str, Any]:
+    """Return our keywords."""
     found: dict[str, Any] = dict(options)
     found.pop("application_name", None)
     overall = found.pop("global_concurrency", None)
@@ -83,7 +88,7 @@ def _plainly(limit: Any) -> Any:
 def _sets(name: str) -> Callable[["Queue", Any], None]:
     def change(self: "Queue", value: Any) -> None:
         """Set the limit; workers follow at once. Raises ValueError if it does not fit the others."""
-        self.ours.configure(**{name: value})  # type: ignore[misc]
+        self.ours.configure(**{name: value})
 
     return change
 
@@ -91,7 +96,7 @@ def _sets(name: str) -> Callable[["Queue", Any], None]:
 def _asets(name: str) -> Callable[["Queue", Any], Awaitable[None]]:
     async def change(self: "Queue", value: Any) -> None:
         """Set the limit; workers follow at once. Raises ValueError if it does not fit the others."""
-        await self.ours.aconfigure(**{name: value})  # type: ignore[misc]
+        await self.ours.aconfigure(**{name: value})
 
     return change
 
@@ -106,8 +111,8 @@ class Queue:
         limiter: QueueRateLimit | None = None,
         **options: Unpack[QueueOptions],
     ) -> None:
-        given: QueueOptions = {"concurrency": concurrency, "limiter": limiter, "priority_enabled": False}
-        self.ours = ours.Queue(name, **_translated({**given, **options}))
+        limits = {"concurrency": concurrency, "limiter": limiter, "priority_enabled": False}
+        self.ours = ours.Queue(name, **_translated({**limits, **options}))
         if process.worker is not None:
             blocking(process.worker.declare)
 
@@ -126,12 +131,18 @@ class Queue:
         """The queue's name."""
         return self.ours.name
 
-    def enqueue(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+    @overload
+    def enqueue(
+        self, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandle[R]: ...
+    @overload
+    def enqueue(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]: ...
+    def enqueue(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Enqueue a run of a workflow, or of a single step."""
         return workflows.enqueue_workflow(self.name, func, *args, **kwargs)
 
     def enqueue_async(
-        self, func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R], *args: P.args, **kwargs: P.kwargs
+        self, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, WorkflowHandleAsync[R]]:
         """Async twin of ``enqueue``."""
         return workflows.enqueue_workflow_async(self.name, func, *args, **kwargs)
@@ -182,12 +193,12 @@ class Queue:
 class ClientQueue(Queue):
     """A queue as a client sees it: it enqueues with options, not with functions."""
 
-    def enqueue(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+    def enqueue(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Raise DBOSException."""
         raise DBOSException("a client enqueues with DBOSClient.enqueue(options, ...).")
 
     def enqueue_async(
-        self, func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R], *args: P.args, **kwargs: P.kwargs
+        self, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, WorkflowHandleAsync[R]]:
         """Raise DBOSException."""
         raise DBOSException("a client enqueues with DBOSClient.enqueue_async(options, ...).")

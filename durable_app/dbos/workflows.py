@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from durable_app import public as ours
 from durable_app.dbos.functions import StepOptions
@@ -20,23 +20,37 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+@overload
+def start_workflow(
+    func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> WorkflowHandle[R]: ...
+@overload
+def start_workflow(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]: ...
+def start_workflow(func: Callable[..., Any], *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
     """Start a run of a workflow, or of a single step, in the background; a child inside a workflow."""
     _check_launched()
     return WorkflowHandle(blocking(ours.start_workflow, func, *args, **kwargs))
 
 
 def start_workflow_async(
-    func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
 ) -> Coroutine[Any, Any, WorkflowHandleAsync[R]]:
     """Async twin of ``start_workflow``."""
     _check_launched()
     return _handled(ours.astart_workflow(func, *args, **kwargs))
 
 
+@overload
+def enqueue_workflow(
+    queue_name: str, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> WorkflowHandle[R]: ...
+@overload
 def enqueue_workflow(
     queue_name: str, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> WorkflowHandle[R]:
+) -> WorkflowHandle[R]: ...
+def enqueue_workflow(
+    queue_name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
+) -> WorkflowHandle[Any]:
     """Enqueue a run on a queue, which need not exist yet."""
     _check_launched()
     return WorkflowHandle(blocking(ours.enqueue, queue_name, func, *args, **kwargs))
@@ -44,7 +58,7 @@ def enqueue_workflow(
 
 def enqueue_workflow_async(
     queue_name: str,
-    func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R],
+    func: Callable[P, Coroutine[Any, Any, R]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> Coroutine[Any, Any, WorkflowHandleAsync[R]]:
@@ -112,7 +126,7 @@ def run_step(
 
 def run_step_async(
     dbos_step_options: StepOptions | None,
-    func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R],
+    func: Callable[P, Coroutine[Any, Any, R]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> Awaitable[R]:

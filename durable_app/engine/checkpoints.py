@@ -1,6 +1,7 @@
 """Replay or record: the one place that knows "recorded means do not run" and sees changed code."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -17,7 +18,7 @@ from durable_app.errors import (
 )
 from durable_app.serialization import Place, places
 from durable_app.store import database, lifecycle
-from durable_app.store.records import Checkpoint, Position, Recorded, Verdict
+from durable_app.store.records import Checkpoint, Entry, Position, Recorded, Verdict
 
 LONGEST_LOCK_PAUSE = 0.25
 
@@ -119,8 +120,8 @@ def checkpoint(
     return Checkpoint(run=execution.run, attempt=execution.attempt, position=position, name=name, **outcome)
 
 
-def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:
-    """Make a step's outcome durable.
+def record(cursor: Cursor, step: Checkpoint | Entry, heed: Callable[[], Verdict] | None = None) -> Flow[None]:
+    """Make a step's outcome durable; ``heed`` writes it where parked runs must be looked for.
 
     Raises WorkflowCancelled or OwnershipLost, now and at every later durable call of this execution, if
     the run is not its own any more.
@@ -130,8 +131,11 @@ def record(cursor: Cursor, step: Checkpoint) -> Flow[None]:
     while True:
         try:
             verdict = yield Commit(step)
+            if verdict is Verdict.AWAITED and heed is not None:
+                verdict = yield Call(heed)
         except Exception as error:
-            raise outage(execution, error) from error
+            raise_at_outage(execution, error)
+            raise
         match verdict:
             case Verdict.WRITTEN:
                 execution.has_recorded = True
@@ -168,10 +172,12 @@ def refused(execution: Execution, verdict: Verdict) -> WorkflowCancelled | Owner
     return error
 
 
-def outage(execution: Execution, error: Exception) -> BaseException:
-    """End the execution if the database is away for good; else return the record's own error."""
-    if not database.is_outage(error):
-        return error
-    lost = OwnershipLost(execution.workflow_id, "could not reach its database for a whole lease")
-    execution.end(lost)
-    return lost
+def raise_at_outage(execution: Execution, error: Exception) -> None:
+    """End the execution and raise OwnershipLost if the database is away for good; else return.
+
+    A record that joined a transaction of the user's fails with it: that is run again, or not, by its owner.
+    """
+    if database.is_outage(error) and not database.in_transaction():
+        lost = OwnershipLost(execution.workflow_id, "could not reach its database for a whole lease")
+        execution.end(lost)
+        raise lost from error

@@ -93,6 +93,8 @@ class Cursor:
         self._count = 0
         self.suspended: Suspended | None = None
         """Set once this branch waits: nothing more may run in it."""
+        self.reads_stream = False
+        """Whether a recorded reading of a stream waits for its next value here."""
         self._home: asyncio.Task[Any] | None = None
         self._others: set[asyncio.Task[Any]] = set()
 
@@ -186,6 +188,12 @@ class StepStatus(NamedTuple):
     current_attempt: int | None = None
     max_attempts: int | None = None
 
+    @property
+    def position(self) -> Position:
+        """Where the step stands."""
+        number, _, branch = str(self.step_id).partition(".")
+        return Position(int(number), branch)
+
 
 class Scope(NamedTuple):
     """Where the running code stands. (Named tuples: made for every step, at a third of the cost.)"""
@@ -197,6 +205,11 @@ class Scope(NamedTuple):
     def execution(self) -> Execution:
         """The execution this code belongs to."""
         return self.cursor.execution
+
+    @property
+    def step_position(self) -> Position:
+        """Where the running step stands; 0 outside of one."""
+        return Position(0) if self.step is None else self.step.position
 
     def inside(self, step: StepStatus) -> "Scope":
         """Return the scope of a step's body."""

@@ -8,7 +8,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from durable_app import arguments, clock, serialization, signals
-from durable_app.engine.checkpoints import check_all_replayed, outage, refused
+from durable_app.engine.checkpoints import check_all_replayed, raise_at_outage, refused
 from durable_app.engine.context import Cursor, Execution, Scope, entered
 from durable_app.engine.flow import Call, Commit, Flow, Pause, UserCode
 from durable_app.errors import (
@@ -147,7 +147,8 @@ def _recorded(execution: Execution, finished: Finished) -> Flow[None]:
             execution.end(lost)
             raise
         except Exception as failure:
-            raise outage(execution, failure) from failure
+            raise_at_outage(execution, failure)
+            raise
         if verdict is Verdict.WRITTEN:
             break
         if verdict is not Verdict.LOCKED:

@@ -6,14 +6,15 @@ psycopg's ``generators`` with their ``waiting`` drivers.)
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from inspect import isawaitable
 from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 
 from durable_app.errors import SynchronousCallError
-from durable_app.store import database, notify, runs
+from durable_app.store import database, runs
+from durable_app.store.notify import Ear
 from durable_app.store.records import Created, NewRun, Record
 
 T = TypeVar("T")
@@ -100,18 +101,19 @@ class Pause:
 
 
 class Listen:
-    """A pause that ends when one of the keys is announced."""
+    """A pause that ends when an ear hears something."""
 
-    __slots__ = ("keys", "seconds")
+    __slots__ = ("ear", "seconds")
 
-    def __init__(self, keys: Sequence[str], seconds: float) -> None:
-        self.keys, self.seconds = keys, seconds
+    def __init__(self, ear: Ear, seconds: float) -> None:
+        self.ear = ear
+        self.seconds = seconds
 
     def perform(self) -> None:
-        notify.wait_for(self.keys, self.seconds)
+        self.ear.wait(self.seconds)
 
-    async def aperform(self) -> None:
-        await notify.await_for(self.keys, self.seconds)
+    def aperform(self) -> Awaitable[None]:
+        return self.ear.await_news(self.seconds)
 
 
 def on_event_loop() -> bool:
@@ -136,13 +138,27 @@ def drive_blocking(flow: Flow[T], twin: str) -> T:
 
 def drive(flow: Flow[T]) -> T:
     """Perform a flow's effects by blocking; return its value or raise its error."""
-    resume: Callable[[Any], Any] = flow.send
-    value: Any = None
+    return advance(flow, flow.send, None)  # type: ignore[no-any-return]
+
+
+def advance(
+    flow: Flow[Any],
+    resume: Callable[[Any], Any],
+    value: Any,
+    stops_at: Callable[[Any], bool] | None = None,
+) -> Any:
+    """Perform a flow's effects by blocking, after the answer ``value`` to the last one.
+
+    ``resume`` is the flow's ``send`` or ``throw``. An effect that ``stops_at`` wants is not performed but
+    returned: the caller resumes with the answer.
+    """
     while True:
         try:
             effect = resume(value)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            return done.value
+        if stops_at is not None and stops_at(effect):
+            return effect
         try:
             resume, value = flow.send, effect.perform()
         except BaseException as error:  # noqa: BLE001  (the flow decides)

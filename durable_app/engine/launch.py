@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -63,6 +64,13 @@ def checked_id(workflow_id: Any) -> str:
     return workflow_id
 
 
+def checked_key(key: Any, what: str) -> str:
+    """Return a key or topic, or raise InvalidOptionError if no database would store it."""
+    if not isinstance(key, str) or len(key) > ID_LENGTH or not is_storable(key):
+        raise InvalidOptionError(f"{what} is a text of at most {ID_LENGTH} characters, not {key!r}")
+    return key
+
+
 def refuse_in_step(what: str) -> None:
     """Raise NotAllowedInStepError if a step's body runs here."""
     scope = current.get()
@@ -107,7 +115,7 @@ def new_run(
         config_name=target.config_name,
         parent_workflow_id=child_of.scope.execution.workflow_id if child_of else None,
         app_version=options.app_version or versions.current() or None,
-        attributes=_encoded_attributes(around.attributes),
+        attributes=encoded_attributes(around.attributes),
         max_recovery_attempts=definition.max_recovery_attempts,
         timeout=span,
         deadline_at=deadline_at,
@@ -171,13 +179,23 @@ def _time_limit(around: Ambient, child_of: Parent | None) -> tuple[timedelta | N
     return None, child_of.scope.execution.deadline_at if child_of else None
 
 
-def _encoded_attributes(attributes: dict[str, Any] | None) -> str | None:
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""JSON's NUL, unless its backslash is itself escaped."""
+
+
+def encoded_attributes(attributes: dict[str, Any] | None) -> str | None:
+    """Return the JSON text of a run's attributes; raise SerializationError if no jsonb column holds them."""
     if attributes is None:
         return None
+    if not isinstance(attributes, dict):
+        raise SerializationError(f"attributes must be a dict, not {type(attributes).__name__}")
     try:
-        return json.dumps(attributes, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        text = json.dumps(attributes, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(f"the attributes are not plain JSON: {error}") from None
+    if not is_storable(text) or _NUL.search(text):
+        raise SerializationError("the attributes have characters that databases do not store")
+    return text
 
 
 def _identity(definition: Definition, child_of: Parent | None) -> Identity:

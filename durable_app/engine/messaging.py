@@ -157,7 +157,7 @@ def get_event(
     look = partial(messages.get_event, workflow_id, key)
     source = places.event(workflow_id, key)
     if scope is None or positions is None:
-        found = yield from timers.look_until(look, News("event", workflow_id, key), timeout)
+        found = yield from timers.look_until(look, [News("event", workflow_id, key)], timeout)
         return (yield from _value(found, source))
     at, timer = positions
     recorded = replayed(scope.cursor, at, GET_EVENT)

@@ -30,7 +30,7 @@ def await_outside(workflow_id: str, timeout: float | None, longest: float) -> Fl
     Raises ResultTimeoutError, NonExistentWorkflowError, and what the run itself raised.
     """
     look = partial(_final, workflow_id)
-    ended = yield from timers.look_until(look, News("result", workflow_id), timeout, longest)
+    ended = yield from timers.look_until(look, [News("result", workflow_id)], timeout, longest)
     if ended is None:
         raise ResultTimeoutError(workflow_id, timeout or 0.0)
     return (yield from value_of(ended))
@@ -134,7 +134,8 @@ def first_inside(scope: Scope, position: Position, workflow_ids: list[str]) -> F
 def first_outside(workflow_ids: list[str], longest: float) -> Flow[str]:
     """Wait for the first of several runs to end; return its id."""
     look = partial(runs.first_ended, workflow_ids)
-    first: str = yield from timers.look_until(look, News("result", workflow_ids[0]), None, longest)
+    news = [News("result", one) for one in workflow_ids]
+    first: str = yield from timers.look_until(look, news, None, longest)
     return first
 
 

@@ -5,7 +5,7 @@ belongs to its caller's thread.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,15 +14,20 @@ from durable_app.engine.checkpoints import checkpoint, ready_to_run, record, ref
 from durable_app.engine.context import Cursor, Scope
 from durable_app.engine.flow import Call, Flow, Listen
 from durable_app.errors import ControlFlow, InvalidOptionError, Suspended
-from durable_app.store import runs, waits
+from durable_app.store import listening, notify, runs, waits
+from durable_app.store.notify import Ear
 from durable_app.store.records import Position, Verdict
-from durable_app.store.waits import News, Parked
+from durable_app.store.waits import ANNOUNCED, News, Parked
 
 SLEEP = "durable.sleep"
 
 FIRST_LOOK = 0.003
 LONGEST_LOOK = 2.0
 """Seconds between two looks for news that no wake-up announced."""
+
+LISTEN_AFTER = 0.02
+HEARING_LOOK = 0.1
+"""Seconds of a wait after which the process listens to others, and between two looks while it does."""
 
 SHARE = 0.2
 """A look is due once the wait has grown by this share: quick runs are seen quickly, long ones cheaply."""
@@ -93,24 +98,25 @@ def wait(
     keys = [*(item.key for item in news), News("result", execution.workflow_id).key]
     park_at = _park_at(cursor, until, bool(news))
     pause = FIRST_LOOK if news else LONGEST_LOOK
-    while True:
-        yield from ready_to_run(cursor)
-        if look is not None and (answer := (yield Call(look))) is not None:
-            return answer
-        now = clock.now()
-        if until is not None and now >= until:
-            return None
-        is_time = park_at is not None and (now >= park_at or execution.lease.draining)
-        if is_time and cursor.may_park:
-            yield from park(cursor, news, until)
-            pause = FIRST_LOOK  # not parked: the news is there, or about to be
-        limits = (until, park_at, execution.deadline_at)
-        ends = [time for time in limits if time is not None and time > now]
-        left = min((time - now).total_seconds() for time in ends) if ends else LONGEST_LOOK
-        yield Listen(keys, max(0.0, min(pause, left)))
-        if pause >= 1.0:
-            yield from check_still_held(cursor)
-        pause = min(pause * 1.6, LONGEST_LOOK)
+    with Ear(keys).opened() as ear:
+        while True:
+            yield from ready_to_run(cursor)
+            if look is not None and (answer := (yield Call(look))) is not None:
+                return answer
+            now = clock.now()
+            if until is not None and now >= until:
+                return None
+            is_time = park_at is not None and (now >= park_at or execution.lease.draining)
+            if is_time and cursor.may_park:
+                yield from park(cursor, news, until)
+                pause = FIRST_LOOK  # not parked: the news is there, or about to be
+            limits = (until, park_at, execution.deadline_at)
+            ends = [time for time in limits if time is not None and time > now]
+            left = min((time - now).total_seconds() for time in ends) if ends else LONGEST_LOOK
+            yield Listen(ear, max(0.0, min(pause, left)))
+            if pause >= 1.0:
+                yield from check_still_held(cursor)
+            pause = min(pause * 1.6, LONGEST_LOOK)
 
 
 def _park_at(cursor: Cursor, until: datetime | None, has_news: bool) -> datetime | None:
@@ -165,16 +171,23 @@ def park(cursor: Cursor, news: tuple[News, ...], until: datetime | None) -> Flow
     raise suspended
 
 
-def look_until(look: Callable[[], Any], news: News, timeout: float | None, longest: float = 1.0) -> Flow[Any]:
-    """Return the first answer of ``look`` that is not None; None after ``timeout`` seconds."""
+def look_until(
+    look: Callable[[], Any], news: Sequence[News], timeout: float | None, longest: float = 1.0
+) -> Flow[Any]:
+    """Return the first answer of ``look`` that is not None; None after ``timeout`` seconds.
+
+    ``news`` says what may make ``look`` answer, ``longest`` is the longest pause between two looks.
+    """
+    is_announced = any(item.kind in ANNOUNCED for item in news)
     began = clock.boot_seconds()
-    while True:
-        if (answer := (yield Call(look))) is not None:
-            return answer
-        waited = clock.boot_seconds() - began
-        if timeout is not None and waited >= timeout:
-            return None
-        pause = min(max(FIRST_LOOK, waited * SHARE), longest)
-        if timeout is not None:
-            pause = min(pause, timeout - waited)
-        yield Listen([news.key], pause)
+    with Ear(item.key for item in news).opened() as ear:
+        while (answer := (yield Call(look))) is None:
+            waited = clock.boot_seconds() - began
+            if timeout is not None and waited >= timeout:
+                return None
+            if is_announced and waited > LISTEN_AFTER:
+                listening.want()
+            shortest = HEARING_LOOK if is_announced and notify.is_listening() else FIRST_LOOK
+            pause = min(max(shortest, waited * SHARE), longest)
+            yield Listen(ear, pause if timeout is None else min(pause, timeout - waited))
+    return answer

@@ -30,9 +30,11 @@ DurableError                                      (Exception) anything a caller 
 ├── MaxStepRetriesExceeded                        a step failed on its last try
 ├── StepTimeoutError                              a step took longer than its timeout
 ├── ResultTimeoutError                            (TimeoutError) a result did not come in time
+├── StreamTimeoutError                            (TimeoutError) a stream's value did not come in time
 ├── QueryTimeoutError                             (TimeoutError) a listing or statistic took too long
 ├── UnexpectedStepError                           the code differs from the recorded steps
 ├── StepNondeterminismError                       one position was recorded twice
+├── StreamNondeterminismError                     two recorded readings of streams at once
 ├── PatchNondeterminismError                      operations began beside an unanswered patch
 ├── NonExistentVersionError                       no worker has registered this version
 ├── AwaitedWorkflowCancelledError                 the awaited run was cancelled
@@ -73,6 +75,8 @@ from durable_app.errors.runs import (
     ScheduleExistsError,
     StepNondeterminismError,
     StepTimeoutError,
+    StreamNondeterminismError,
+    StreamTimeoutError,
     UnexpectedStepError,
     WorkflowError,
     WorkflowIDInUseError,
@@ -132,6 +136,8 @@ __all__ = [
     "SerializationError",
     "StepNondeterminismError",
     "StepTimeoutError",
+    "StreamNondeterminismError",
+    "StreamTimeoutError",
     "Suspended",
     "SynchronousCallError",
     "TransactionLeftOpenError",

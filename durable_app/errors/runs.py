@@ -135,6 +135,17 @@ class ResultTimeoutError(DurableError, TimeoutError):
         super().__init__(f"Workflow {workflow_id!r} has no result after {timeout_seconds} seconds")
 
 
+class StreamTimeoutError(DurableError, TimeoutError):
+    """A value of a stream did not come in time, or the stream ended before it."""
+
+    def __init__(self, workflow_id: str, key: str, timeout_seconds: float | None) -> None:
+        self.workflow_id = workflow_id
+        self.key = key
+        self.timeout_seconds = timeout_seconds
+        why = "it has ended" if timeout_seconds is None else f"none within {timeout_seconds} seconds"
+        super().__init__(f"Stream {key!r} of workflow {workflow_id!r} has no such value: {why}")
+
+
 class QueryTimeoutError(DurableError, TimeoutError):
     """A listing or a statistic took longer than ``DURABLE["QUERY_TIMEOUT"]``."""
 
@@ -172,6 +183,18 @@ class StepNondeterminismError(DurableError):
         self.step_id = step_id
         self.inputs = (workflow_id, step_id)
         super().__init__(f"Workflow {workflow_id!r}: {what} at step {step_id}.")
+
+
+class StreamNondeterminismError(DurableError):
+    """A workflow reads two streams at once outside of ``gather``'s branches: a replay could mix them up."""
+
+    def __init__(self, workflow_id: str, key: str) -> None:
+        self.workflow_id = workflow_id
+        self.key = key
+        super().__init__(
+            f"The stream {key!r} of workflow {workflow_id!r} is read while another reading goes on in the "
+            f"same workflow: their order is not deterministic. Read in branches of gather() or agather()."
+        )
 
 
 class PatchNondeterminismError(DurableError):

@@ -1,5 +1,6 @@
 """The rows. Reading them is everybody's right; writing them is the store's."""
 
+from durable_app.models.alert import SentAlert
 from durable_app.models.approval import Approval
 from durable_app.models.attributes import HasPairs
 from durable_app.models.audit import AuditEvent, AuditOutcome
@@ -31,6 +32,7 @@ __all__ = [
     "Receipt",
     "Schedule",
     "ScheduleStatus",
+    "SentAlert",
     "Status",
     "Step",
     "StreamEntry",

@@ -86,26 +86,38 @@ class Committer:
     def submit(self, record: Record) -> Any:
         """Write a record and return its answer; blocks for one commit."""
         ticket = Ticket(record)
-        gate = ticket.gate = threading.Lock()
+        self._settle([ticket])
+        return ticket.result()
+
+    def submit_all(self, records: list[Record]) -> list[Any]:
+        """Write records in one commit and return the answer to each, or the error that it met."""
+        tickets = [Ticket(record) for record in records]
+        if tickets:
+            self._settle(tickets)
+        return [ticket.answer if ticket.error is None else ticket.error for ticket in tickets]
+
+    def _settle(self, tickets: list[Ticket]) -> None:
+        """Block until these records are written; they go with one batch, and one gate will do."""
+        first = tickets[0]
+        gate = first.gate = threading.Lock()
         gate.acquire()
-        if self._joins_as_leader(ticket):
+        if self._joins_as_leader(tickets):
             self._lead()
-            return ticket.result()
+            return
         try:
             gate.acquire()
         except BaseException:  # KeyboardInterrupt: somebody else must lead in this thread's place
-            self._leave(ticket)
+            self._leave(first)
             raise
-        if not ticket.done:
+        if not first.done:
             self._lead()
-        return ticket.result()
 
     async def asubmit(self, record: Record) -> Any:
         """Write a record and return its answer; the event loop goes on meanwhile."""
         ticket = Ticket(record)
         ticket.loop = asyncio.get_running_loop()
         ticket.future = ticket.loop.create_future()
-        if self._joins_as_leader(ticket):
+        if self._joins_as_leader([ticket]):
             self._let_helper_lead()
         await ticket.future
         return ticket.result()
@@ -125,9 +137,9 @@ class Committer:
 
     # Who leads
 
-    def _joins_as_leader(self, ticket: Ticket) -> bool:
+    def _joins_as_leader(self, tickets: list[Ticket]) -> bool:
         with self._guard:
-            self._waiting.append(ticket)
+            self._waiting += tickets
             leads, self._led = not self._led, True
         return leads
 

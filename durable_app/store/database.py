@@ -265,6 +265,19 @@ def commit(record: Record) -> Any:
         raise
 
 
+def commit_all(records: list[Record]) -> list[Any]:
+    """Write records in one commit; return the answer to each, or the error that it met."""
+    if not _must_join():
+        return committer().submit_all(records)
+    answers: list[Any] = []
+    for record in records:
+        try:
+            answers.append(_commit_here(record))
+        except Exception as error:  # noqa: BLE001  (the caller's, who has one record of many)
+            answers.append(error)
+    return answers
+
+
 async def acommit(record: Record) -> Any:
     """Write one record from a coroutine."""
     if under_test() and await _amust_join():
@@ -385,15 +398,3 @@ def synchronize_clock() -> None:
             clock.synchronize(cursor.fetchone()[0])
     else:
         clock.synchronize(datetime.now(UTC))
-
-
-def close_finished_connections() -> None:
-    """Between two runs: close this thread's connections that are broken or too old, keep the others."""
-    for found in connections.all(initialized_only=True):
-        if found.connection is None:
-            continue
-        if found.in_atomic_block or not found.get_autocommit():
-            found.close()  # a run left its transaction open: never let the next one inherit it
-            del connections[found.alias]
-        else:
-            found.close_if_unusable_or_obsolete()

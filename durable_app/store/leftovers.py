@@ -44,6 +44,18 @@ async def aroll_back() -> None:
         await sync_to_async(roll_back)()
 
 
+def close_finished_connections() -> None:
+    """Between two runs: close this thread's connections that are broken or too old, keep the others."""
+    for found in connections.all(initialized_only=True):
+        if found.connection is None:
+            continue
+        if found.in_atomic_block or not found.get_autocommit():
+            found.close()  # a run left its transaction open: never let the next one inherit it
+            del connections[found.alias]
+        else:
+            found.close_if_unusable_or_obsolete()
+
+
 def close_connections() -> None:
     """Close the connections of a thread that ends, in whatever state they are."""
     roll_back()

@@ -3,13 +3,27 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from durable_app.models import Step, Workflow, WorkflowQuerySet
+from django.db.models import Q
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from durable_app.errors import InvalidOptionError
+from durable_app.models import Status, Step, Workflow, WorkflowQuerySet
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
+from durable_app.store.observing import limited
 
 Names = str | Iterable[str] | None
+
+Moment = datetime | str | None
+"""An aware time, or a text of ISO 8601."""
+
+STATUSES = frozenset(Status.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +31,7 @@ class Filter:
     """Which runs are wanted; conditions are combined with AND, alternatives of one with OR."""
 
     workflow_ids: Names = None
-    workflow_id_prefix: str | None = None
+    workflow_id_prefix: Names = None
     status: Names = None
     name: Names = None
     queue_name: Names = None
@@ -32,12 +46,12 @@ class Filter:
     was_forked_from: bool | None = None
     queues_only: bool = False
     attributes: dict[str, Any] | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    completed_after: datetime | None = None
-    completed_before: datetime | None = None
-    dequeued_after: datetime | None = None
-    dequeued_before: datetime | None = None
+    start_time: Moment = None
+    end_time: Moment = None
+    completed_after: Moment = None
+    completed_before: Moment = None
+    dequeued_after: Moment = None
+    dequeued_before: Moment = None
 
 
 _EQUAL = {
@@ -54,8 +68,6 @@ _EQUAL = {
 }
 
 _COMPARED = {
-    "workflow_id_prefix": "workflow_id__startswith",
-    "was_forked_from": "was_forked_from",
     "start_time": "created_at__gte",
     "end_time": "created_at__lte",
     "completed_after": "finished_at__gte",
@@ -65,6 +77,21 @@ _COMPARED = {
 }
 
 FILTERS = frozenset(field.name for field in fields(Filter))
+MOMENTS = frozenset(_COMPARED)
+
+
+def moment(name: str, given: Any) -> datetime | None:
+    """Return a time that a filter is given; a naive one is in the project's time zone.
+
+    Raises InvalidOptionError for what is none.
+    """
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        found = ""
+    if found is None or isinstance(found, datetime):
+        return timezone.make_aware(found) if found is not None and timezone.is_naive(found) else found
+    raise InvalidOptionError(f"{name} is a datetime, or a text of ISO 8601, not {given!r}")
 
 
 def rows(
@@ -81,17 +108,29 @@ def rows(
     hidden = ([] if load_input else ["inputs"]) + ([] if load_output else ["output", "error"])
     found = found.defer(*hidden).order_by("-pk" if sort_desc else "pk")
     first = offset or 0
-    return list(found[first : None if limit is None else first + limit])
+    with limited():
+        return list(found[first : None if limit is None else first + limit])
 
 
 def matching(wanted: Filter) -> WorkflowQuerySet:
     """Return the runs that match, in no order."""
     found = Workflow.objects.using(database.alias()).filter(**_conditions(wanted))
+    if wanted.workflow_id_prefix is not None:
+        found = found.filter(_has_prefix(wanted.workflow_id_prefix))
     if wanted.queues_only:
         found = found.filter(queue_name__isnull=False, status__in=ACTIVE)
     if wanted.attributes:
         found = found.with_attributes(wanted.attributes)
     return found
+
+
+def _has_prefix(prefixes: Names) -> Q:
+    """Return the condition that an id begins with one of these texts; LIKE would ignore case on SQLite."""
+    texts = [prefixes] if isinstance(prefixes, str) else list(prefixes or ())
+    if "" in texts:
+        return Q()
+    conditions = [Q(Exact(Left("workflow_id", len(text)), text)) for text in texts]
+    return reduce(or_, conditions, Q(pk__in=[]))
 
 
 def _conditions(wanted: Filter) -> dict[str, Any]:
@@ -104,7 +143,9 @@ def _conditions(wanted: Filter) -> dict[str, Any]:
     for name, lookup in _COMPARED.items():
         value = getattr(wanted, name)
         if value is not None:
-            conditions[lookup] = value
+            conditions[lookup] = moment(name, value)
+    if wanted.was_forked_from is not None:
+        conditions["was_forked_from"] = wanted.was_forked_from
     if wanted.has_parent is not None:
         conditions["parent_workflow_id__isnull"] = not wanted.has_parent
     if wanted.is_fork is not None:
@@ -119,12 +160,30 @@ def one(workflow_id: str) -> Workflow | None:
 
 
 @database.retried
-def steps(workflow_id: str, limit: int | None = None, offset: int | None = None) -> list[Step]:
+def steps(
+    workflow_id: str, limit: int | None = None, offset: int | None = None, *, load_output: bool = True
+) -> list[Step]:
     """Return a run's steps in the order of their positions."""
     found = Step.objects.using(database.alias()).filter(workflow__workflow_id=workflow_id)
+    if not load_output:
+        found = found.defer("output", "error")
     first = offset or 0
-    ordered = sorted(found, key=lambda step: (step.position, _path(step.branch)))
-    return ordered[first : None if limit is None else first + limit]
+    with limited():
+        if not first and limit is None:
+            return sorted(found, key=_place)
+        # The order of branches is not the database's: 1.10 comes after 1.9.
+        keys = sorted(found.only("position", "branch"), key=_place)
+        page = keys[first : None if limit is None else first + limit]
+        if not page:
+            return []
+        around = found.filter(position__range=(page[0].position, page[-1].position))
+        return [
+            step for step in sorted(around, key=_place) if _place(page[0]) <= _place(step) <= _place(page[-1])
+        ]
+
+
+def _place(step: Step) -> tuple[int, tuple[int, ...]]:
+    return step.position, _path(step.branch)
 
 
 def _path(branch: str) -> tuple[int, ...]:

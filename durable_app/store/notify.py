@@ -75,24 +75,47 @@ class Bulletin:
 bulletin = Bulletin()
 
 
-def wait_for(keys: Iterable[str], timeout: float) -> None:
-    """Block until one of the keys is announced, or ``timeout`` seconds have passed."""
-    woken = threading.Event()
-    with bulletin.subscribed(keys, woken.set):
-        woken.wait(timeout)
+class Ear:
+    """Hears keys from its opening to its end, also what is announced between two waits."""
 
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = list(keys)
+        self._heard = threading.Event()
+        self._waker: Callable[[], None] | None = None
 
-async def await_for(keys: Iterable[str], timeout: float) -> None:
-    """Pause the coroutine until one of the keys is announced, or ``timeout`` seconds have passed."""
-    loop = asyncio.get_running_loop()
-    woken = asyncio.Event()
+    @contextlib.contextmanager
+    def opened(self) -> Iterator["Ear"]:
+        """Listen in this block."""
+        with bulletin.subscribed(self._keys, self._hear):
+            yield self
 
-    def wake() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(woken.set)
+    def _hear(self) -> None:
+        self._heard.set()
+        if (waker := self._waker) is not None:
+            waker()
 
-    with bulletin.subscribed(keys, wake), contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(woken.wait(), timeout)
+    def wait(self, timeout: float) -> None:
+        """Block until a key was announced since the last wait, or ``timeout`` seconds have passed."""
+        self._heard.wait(timeout)
+        self._heard.clear()
+
+    async def await_news(self, timeout: float) -> None:
+        """Pause the coroutine until a key was announced since the last wait, or for ``timeout`` seconds."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(woken.set)
+
+        self._waker = wake  # first: what is heard from now on wakes, what was heard before is seen below
+        try:
+            if not self._heard.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), timeout)
+        finally:
+            self._waker = None
+            self._heard.clear()
 
 
 class Notifier:
@@ -166,8 +189,17 @@ def work() -> None:
     announce(WORK)
 
 
-def listen(stop: threading.Event) -> None:
-    """Pass on what other processes announce, until ``stop`` is set; PostgreSQL only."""
+_listening: dict[int, int] = {}
+"""How many connections of a process, by its pid, listen now."""
+
+
+def is_listening() -> bool:
+    """Return whether this process hears what others announce."""
+    return _listening.get(os.getpid(), 0) > 0
+
+
+def listen(is_over: Callable[[], bool]) -> None:
+    """Pass on what other processes announce, until ``is_over`` says so; PostgreSQL only."""
     import psycopg  # noqa: PLC0415  (only where it is used)
 
     from durable_app.store.postgres import CHANNEL  # noqa: PLC0415
@@ -175,9 +207,19 @@ def listen(stop: threading.Event) -> None:
     params: dict[str, Any] = database.connection().get_connection_params()
     for name in ("cursor_factory", "context"):
         params.pop(name, None)
-    with psycopg.connect(**{**params, "autocommit": True}) as connection:
+    with psycopg.connect(**{**params, "autocommit": True}) as connection, _counted():
         connection.execute(f"LISTEN {CHANNEL}")
         bulletin.announce([EVERYTHING])  # what was said while nobody listened
-        while not stop.is_set():
+        while not is_over():
             for message in connection.notifies(timeout=0.5):
                 bulletin.announce(message.payload.split("\n"))
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[None]:
+    pid = os.getpid()
+    _listening[pid] = _listening.get(pid, 0) + 1
+    try:
+        yield
+    finally:
+        _listening[pid] -= 1

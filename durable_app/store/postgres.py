@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 
 from durable_app import clock
-from durable_app.store.batches import judge, write_mixed
-from durable_app.store.records import Checkpoint, Created, NewRun, Outcome, Record, Verdict
+from durable_app.store import postgres_streams
+from durable_app.store.batches import judge, step_of, write_mixed
+from durable_app.store.records import Checkpoint, Created, Entry, NewRun, Outcome, Record, Verdict
 
 CHANNEL = "durable_app"
 
@@ -195,6 +196,8 @@ class PostgresWriter:
                 return _insert_run(cursor, record)
             case Checkpoint():
                 return self._insert_checkpoint(cursor, record)
+            case Entry():
+                return self._append(cursor, [record])[0]
             case Outcome():
                 return self._update_outcome(cursor, record)
 
@@ -204,6 +207,8 @@ class PostgresWriter:
                 return insert_runs(connection, records)
             case Checkpoint():
                 return self._insert_checkpoints(connection, records)
+            case Entry():
+                return self._append(connection, records)
             case _:
                 return self._update_outcomes(connection, records)
 
@@ -224,7 +229,7 @@ class PostgresWriter:
         )
         if cursor.execute(INSERT_CHECKPOINT, values).rowcount == 1:
             return Verdict.WRITTEN
-        return self._judge(cursor, record, record.position)
+        return self._judge(cursor, record)
 
     def _update_outcome(self, cursor: Any, record: Outcome) -> Verdict:
         values = (
@@ -238,7 +243,7 @@ class PostgresWriter:
         )
         if cursor.execute(UPDATE_OUTCOME, values).rowcount == 1:
             return Verdict.WRITTEN
-        return self._judge(cursor, record, None)
+        return self._judge(cursor, record)
 
     def _insert_checkpoints(self, connection: Any, records: list[Checkpoint]) -> list[Verdict]:
         given = _ENCODER.encode([_step_row(record) for record in records])
@@ -247,9 +252,7 @@ class PostgresWriter:
             return [Verdict.WRITTEN] * len(records)
         written = set(found.fetchall())
         return [
-            Verdict.WRITTEN
-            if (record.run, *record.position) in written
-            else self._judge(connection, record, record.position)
+            Verdict.WRITTEN if (record.run, *record.position) in written else self._judge(connection, record)
             for record in records
         ]
 
@@ -260,13 +263,15 @@ class PostgresWriter:
             return [Verdict.WRITTEN] * len(records)
         written = {row[0] for row in found.fetchall()}
         return [
-            Verdict.WRITTEN if record.run in written else self._judge(connection, record, None)
+            Verdict.WRITTEN if record.run in written else self._judge(connection, record)
             for record in records
         ]
 
-    def _judge(self, connection: Any, record: Checkpoint | Outcome, position: Any) -> Verdict:
-        number, branch = position or (0, "")
-        state = connection.execute(READ_STATE, (number, branch, record.run)).fetchone()
+    def _append(self, connection: Any, records: list[Entry]) -> list[Verdict]:
+        return postgres_streams.append(connection, records, functools.partial(self._judge, connection))
+
+    def _judge(self, connection: Any, record: Checkpoint | Entry | Outcome) -> Verdict:
+        state = connection.execute(READ_STATE, (*step_of(record), record.run)).fetchone()
         return judge(record, state)
 
 

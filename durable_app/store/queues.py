@@ -7,13 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from durable_app import clock
 from durable_app.errors import NonExistentQueueError
 from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
-from durable_app.models import Queue, QueueStart, Status, Workflow
+from durable_app.models import Queue, QueueStart
 from durable_app.store import database, notify
+
+# As text: the ORM took a millisecond of every claim to make this anew.
+ALL_QUEUES = """
+SELECT queue.*, EXISTS (
+    SELECT 1 FROM durable_app_workflow AS run WHERE run.status = 'ENQUEUED' AND run.queue_name = queue.name
+) AS has_ready
+FROM durable_app_queue AS queue ORDER BY queue.name
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +64,7 @@ def get(name: str) -> QueueState | None:
 @database.retried
 def all_queues() -> list[QueueState]:
     """Return all queues by name, the default one among them; every claim begins with this statement."""
-    waiting = Workflow.objects.using(database.alias()).filter(
-        status=Status.ENQUEUED, queue_name=OuterRef("pk")
-    )
-    rows = _rows().annotate(has_ready=Exists(waiting.order_by())).order_by("pk")
-    found = [state_of(row, has_ready=row.has_ready) for row in rows]
+    found = [state_of(row, has_ready=row.has_ready) for row in _rows().raw(ALL_QUEUES)]
     if all(state.name != DEFAULT_QUEUE for state in found):
         found.append(QueueState(name=DEFAULT_QUEUE))
     return found

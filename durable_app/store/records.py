@@ -29,7 +29,7 @@ class Verdict(Enum):
 
     WRITTEN = auto()
     AWAITED = auto()
-    """An outcome that somebody waits for: it must be written together with the wake-up."""
+    """An outcome or entry that a parked run waits for: it must be written together with the wake-up."""
     LOCKED = auto()
     """The run's row is locked elsewhere: to be tried again."""
     TAKEN = auto()
@@ -90,6 +90,23 @@ class Checkpoint(NamedTuple):
     serialization: str = "json"
 
 
+class Entry(NamedTuple):
+    """A value to be appended to a run's stream, if the run is still this execution's."""
+
+    run: int
+    attempt: int
+    key: str
+    value: str | None
+    """Encoded already; None ends the stream."""
+    position: Position
+    at: datetime
+    step: str | None = None
+    """Name of the step that the write itself is, recorded together with it; None inside another step."""
+    serialization: str = "json"
+    heeds: bool = False
+    """Whether the writer looks for parked readers: without that, an awaited run's entry is refused."""
+
+
 class Outcome(NamedTuple):
     """A run's end, to be recorded if the run is still this execution's."""
 
@@ -101,7 +118,7 @@ class Outcome(NamedTuple):
     at: datetime
 
 
-Record = NewRun | Checkpoint | Outcome
+Record = NewRun | Checkpoint | Entry | Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -260,9 +260,16 @@ def row_id(workflow_id: str, purpose: str = "") -> int:
 
 
 @database.retried
-def set_attributes(workflow_id: str, attributes: dict[str, Any] | None) -> None:
-    """Replace a run's attributes."""
-    _rows().filter(workflow_id=workflow_id).update(attributes=attributes, updated_at=clock.now())
+def set_attributes(workflow_id: str, attributes: dict[str, Any] | None, *, merge: bool = False) -> None:
+    """Replace a run's attributes, or merge these into them; raises NonExistentWorkflowError."""
+    with database.transact():
+        row = _rows().filter(workflow_id=workflow_id).select_for_update(no_key=True)
+        found = row.values_list("pk", "attributes").first()
+        if found is None:
+            raise NonExistentWorkflowError(workflow_id)
+        run, before = found
+        changed = {**(before or {}), **(attributes or {})} if merge else attributes
+        _rows().filter(pk=run).update(attributes=changed, updated_at=clock.now())
 
 
 def _rows() -> Any:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durable_app import clock
-from durable_app.store.batches import judge, write_mixed
-from durable_app.store.records import Checkpoint, Created, NewRun, Outcome, Record, Verdict
+from durable_app.store.batches import ENTERED, judge, step_of, write_mixed
+from durable_app.store.records import Checkpoint, Created, Entry, NewRun, Outcome, Record, Verdict
 
 _RUN_COLUMNS = NewRun._fields
 
@@ -28,6 +28,16 @@ INSERT INTO durable_app_step (workflow_id, position, branch, name, output, error
 SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, attempt FROM durable_app_workflow
 WHERE id = ? AND attempt = ? AND status = 'PENDING'
 ON CONFLICT DO NOTHING
+"""
+
+APPEND = """
+INSERT INTO durable_app_streamentry (workflow_id, key, "offset", value, serialization, position, written_at)
+SELECT run.id, ?, COALESCE(last."offset" + 1, 0), ?, ?, ?, ? FROM durable_app_workflow AS run
+LEFT JOIN (
+    SELECT workflow_id, "offset", value FROM durable_app_streamentry
+    WHERE workflow_id = ? AND key = ? ORDER BY "offset" DESC LIMIT 1
+) AS last ON last.workflow_id = run.id
+WHERE run.id = ? AND (last."offset" IS NULL OR last.value IS NOT NULL)
 """
 
 UPDATE_OUTCOME = """
@@ -108,6 +118,8 @@ class SQLiteWriter:
                 return [self._insert_run(connection, record) for record in records]
             case Checkpoint():
                 return [self._insert_checkpoint(connection, record) for record in records]
+            case Entry():
+                return [self._append(connection, record) for record in records]
             case _:
                 return [self._update_outcome(connection, record) for record in records]
 
@@ -132,15 +144,35 @@ class SQLiteWriter:
         )
         if connection.execute(INSERT_CHECKPOINT, values).rowcount == 1:
             return Verdict.WRITTEN
-        state = connection.execute(READ_STATE, (*record.position, record.run)).fetchone()
-        return judge(record, state)
+        return self._judge(connection, record)
+
+    def _append(self, connection: Any, record: Entry) -> Verdict:
+        state = connection.execute(READ_STATE, (*step_of(record), record.run)).fetchone()
+        status, attempt, awaited, step_attempt, *_ = state or (None, None, False, None)
+        refused = (status, attempt, step_attempt) != ("PENDING", record.attempt, None)
+        if refused or (awaited and not record.heeds):
+            return judge(record, state)
+        if record.step is not None:
+            self._insert_checkpoint(connection, _checkpoint(record, record.step))
+        values = (
+            record.key,
+            record.value,
+            record.serialization,
+            record.position.number,
+            self._adapt(record.at),
+        )
+        connection.execute(APPEND, (*values, record.run, record.key, record.run))
+        return Verdict.WRITTEN
 
     def _update_outcome(self, connection: Any, record: Outcome) -> Verdict:
         at = self._adapt(record.at)
         values = (record.status, record.output, record.error, at, at, record.run, record.attempt)
         if connection.execute(UPDATE_OUTCOME, values).rowcount == 1:
             return Verdict.WRITTEN
-        return judge(record, connection.execute(READ_STATE, (0, "", record.run)).fetchone())
+        return self._judge(connection, record)
+
+    def _judge(self, connection: Any, record: Checkpoint | Outcome) -> Verdict:
+        return judge(record, connection.execute(READ_STATE, (*step_of(record), record.run)).fetchone())
 
     def _stored(self, value: Any) -> Any:
         match value:
@@ -150,6 +182,18 @@ class SQLiteWriter:
                 return value // timedelta(microseconds=1)
             case _:
                 return value
+
+
+def _checkpoint(record: Entry, name: str) -> Checkpoint:
+    return Checkpoint(
+        run=record.run,
+        attempt=record.attempt,
+        position=record.position,
+        name=name,
+        output=ENTERED,
+        started_at=record.at,
+        finished_at=record.at,
+    )
 
 
 def is_outage(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 
 from durable_app import clock
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.models import Event, Message, Status, Wait, Workflow
+from durable_app.models import Event, Message, Status, StreamEntry, Wait, Workflow
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, notify
 from durable_app.store.steps import fence
@@ -29,19 +29,24 @@ CODE = "code"
 CANCEL = "cancel"
 """Key of runs whose cancellation was asked for while their row was locked."""
 
+ANNOUNCED = frozenset({"event", "message", "stream"})
+"""Kinds of news that other processes are told of; of results, only those who are parked for them."""
+
 RECHECK = timedelta(seconds=2)
 """How soon a run looks again for a target that does not exist yet: there is no row to lock then."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a run waits for: a run's ``result``, a run's ``event``, a ``message`` on a topic."""
+    """What a run waits for: a run's ``result``, ``event`` or ``stream``, or a ``message`` on a topic."""
 
     kind: str
     target: str
     """Workflow id of the run that brings the news; of the waiting run for a message."""
     name: str = ""
-    """The event's key or the message's topic."""
+    """The event's or stream's key, or the message's topic."""
+    offset: int = 0
+    """Where in the stream the news will stand."""
 
     @property
     def key(self) -> str:
@@ -189,6 +194,8 @@ def _has_come(item: News, run: int) -> Parked:
             return Parked.READY if inbox.exists() else Parked.PARKED
         case "event":
             return _event_has_come(item)
+        case "stream":
+            return _entry_has_come(item)
         case _:
             return _result_has_come(item)
 
@@ -202,6 +209,19 @@ def _event_has_come(item: News) -> Parked:
         return Parked.READY
     # Only what this look has seen counts: the target may have been created since.
     return Parked.PARKED if locked else Parked.UNSEEN
+
+
+def _entry_has_come(item: News) -> Parked:
+    """Look for the entry, and let the writer look for parked readers from now on.
+
+    That is what ``awaited`` does, which also brings the news that the run has ended without the entry.
+    """
+    if not _lock_target(item.target):
+        return Parked.BUSY if _exists(item.target) else Parked.READY
+    entries = StreamEntry.objects.using(database.alias()).filter(
+        workflow__workflow_id=item.target, key=item.name, offset__gte=item.offset
+    )
+    return Parked.READY if entries.exists() else _result_has_come(item)
 
 
 def _result_has_come(item: News) -> Parked:

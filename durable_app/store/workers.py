@@ -1,5 +1,6 @@
 """Leases: registering an incarnation, renewing it, and taking back the runs of dead ones."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -210,6 +211,25 @@ def release(worker_id: str) -> int:
     if count:
         notify.work()
     return count
+
+
+@database.retried
+def hand_back(runs: Iterable[tuple[int, int]]) -> None:
+    """Hand back runs, given with their attempts, that have not begun; not counted as crashes."""
+    now = clock.now()
+    by_attempt: dict[int, list[int]] = defaultdict(list)
+    for run, attempt in runs:
+        by_attempt[attempt].append(run)
+    with database.transact():
+        for attempt, pks in by_attempt.items():
+            _runs().filter(pk__in=pks, status=Status.PENDING, attempt=attempt).update(
+                status=Status.ENQUEUED,
+                attempt=attempt + 1,
+                queue_name=_QUEUED,
+                enqueued_at=now,
+                updated_at=now,
+            )
+    notify.work()
 
 
 @database.retried

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,11 +18,12 @@ from durable_app.errors import (
     WorkflowFunctionNotFoundError,
 )
 from durable_app.registry import registry
-from durable_app.store import claims, limited, queues, steps
+from durable_app.store import claims, limited, queues, steps, workers
 from durable_app.store.queues import QueueState
 from durable_app.store.records import Claimed, History
+from durable_app.worker.backlog import TOO_LONG, Task
 from durable_app.worker.declarations import Declarations
-from durable_app.worker.pool import EventLoop, Threads
+from durable_app.worker.pool import EventLoop, Pool, Threads
 from durable_app.worker.service import Service
 from durable_app.worker.versions import CodeVersion
 
@@ -68,32 +70,54 @@ class Claimer(Service):
         self._version = version
         self._patience = patience
         self.serving = serving
-        self.threads: Threads | None = None
-        self.loop: EventLoop | None = None
+        self._places: list[_Place] = []
         self.accepting = True
         self._dispatching = threading.Lock()
-        self._may_be_more = True
-
-    def slot_freed(self) -> None:
-        """Claim again if the last claim left something; else a wake-up will tell."""
-        if self._may_be_more:
-            self.wake()
+        self._guard = threading.Lock()
+        self._has_news = True
+        self._refilling = False
+        self._looked_at = float("-inf")
 
     def use(self, threads: Threads, loop: EventLoop) -> None:
         """Say where the runs are to execute."""
-        self.threads, self.loop = threads, loop
+        self._places = [
+            _Place(threads, is_async=False, park_after=self._patience.threads),
+            _Place(loop, is_async=True, park_after=self._patience.coroutines),
+        ]
+
+    def wake(self) -> None:
+        """Claim at once: there may be something new."""
+        with self._guard:
+            self._has_news = True
+        super().wake()
+
+    def refill(self) -> None:
+        """Claim at once, where the last claim left something: there is room for it now."""
+        self._refilling = True
+        super().wake()
 
     def tick(self) -> float | None:
-        """Fill the free slots; ask again at once while there is both room and work."""
-        if not self.accepting or self.threads is None or self.loop is None:
-            return None
+        """Claim as much as there is room for; return the seconds until the next look."""
         with self._dispatching:
-            return self._fill(self.threads, self.loop)
+            self._hand_back(TOO_LONG)
+            return self._fill() if self.accepting else None
 
     @property
     def busy(self) -> int:
-        """How many runs execute now."""
-        return sum(pool.slots.busy for pool in (self.threads, self.loop) if pool is not None)
+        """How many runs execute now, or are about to."""
+        return sum(place.pool.slots.busy for place in self._places)
+
+    def hand_back(self) -> None:
+        """Hand back the runs that were claimed and have not begun."""
+        with self._dispatching:
+            self._hand_back(0.0)
+
+    def _hand_back(self, longer_than: float) -> None:
+        held = [one for place in self._places for one in place.pool.take_back(longer_than)]
+        for execution in held:
+            execution.lease.lets_go(execution)
+        if held:
+            workers.hand_back([(one.run, one.attempt) for one in held])
 
     def is_idle(self) -> bool:
         """Return whether nothing executes, and nothing is ready that this process has the code of."""
@@ -102,30 +126,43 @@ class Claimer(Service):
             lines = [line.name for line in self._served() if not line.is_paused]
             return not self.busy and not claims.any_ready(self._claimer(self._lease()), names, lines)
 
-    def _fill(self, threads: Threads, loop: EventLoop) -> float | None:
+    def _fill(self) -> float | None:
         lease = self._lease()
         if not lease.allows_start:
             return None
         self.declarations.tell()
+        places = self._places_to_fill()
         served = self._served()
         lines = [line for line in served if line.has_ready and not line.is_paused]
         again = [line.look_again for line in served if line.look_again is not None]
-        self._may_be_more = any(not line.limits.is_unlimited for line in lines)
-        for pool, is_async, park_after in (
-            (threads, False, self._patience.threads),
-            (loop, True, self._patience.coroutines),
-        ):
-            room = pool.slots.free
-            names = registry.names(is_async=is_async)
-            found, waits = self._claim(lease, names, room, lines) if names and lines else ([], [])
-            for flow in self._flows(lease, found, park_after):
-                pool.run(flow)
-            again += waits
-            if len(found) == room:
-                self._may_be_more = True
-                if found and pool.slots.free:
-                    again.append(0.0)
+        for place in places:
+            again += self._fill_place(place, lease, lines)
+        if any(place.pool.backlog for place in self._places):
+            again.append(TOO_LONG)
         return min([self.interval, *again])
+
+    def _places_to_fill(self) -> list["_Place"]:
+        """Return all places if there may be something new, else those whose last claim left something.
+
+        To look for what is not there costs: the other runs that wait are passed one by one.
+        """
+        with self._guard:
+            has_news, self._has_news = self._has_news, False
+        refilling, self._refilling = self._refilling, False
+        now = time.monotonic()
+        if has_news or not refilling or now - self._looked_at > self.interval:
+            self._looked_at = now
+            return self._places
+        return [place for place in self._places if place.pool.may_be_more]
+
+    def _fill_place(self, place: "_Place", lease: Lease, lines: list[QueueState]) -> list[float]:
+        """Claim for one place; return in how many seconds to look again, for each reason to."""
+        pool, names = place.pool, registry.names(is_async=place.is_async)
+        room = pool.room()
+        found, again = self._claim(lease, names, room, lines) if names and lines else ([], [])
+        pool.run(self._tasks(lease, found, place.park_after))
+        pool.may_be_more = len(found) >= room or any(not line.limits.is_unlimited for line in lines)
+        return again
 
     def _served(self) -> list[QueueState]:
         return [line for line in queues.all_queues() if self.serving.includes(line.name)]
@@ -160,13 +197,22 @@ class Claimer(Service):
                 again.append(taken.again)
         return found, again
 
-    def _flows(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Flow[None]]:
+    def _tasks(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Task]:
         replaying = [one.run for one in claimed if one.has_history]
         histories = steps.histories(replaying) if replaying else {}
         for one in claimed:
             execution = _execution(one, lease, park_after, histories.get(one.run))
             lease.holds(execution)
-            yield _flow(execution, one)
+            yield Task(execution, _flow(execution, one))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A pool, which functions execute there, and how long their waits keep their slot."""
+
+    pool: Pool
+    is_async: bool
+    park_after: timedelta
 
 
 def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None) -> Execution:

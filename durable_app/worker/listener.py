@@ -11,5 +11,5 @@ class Listener(Service):
 
     def tick(self) -> float | None:
         """Listen until the service stops or the connection is lost."""
-        notify.listen(self._stopping)
+        notify.listen(self._stopping.is_set)
         return None

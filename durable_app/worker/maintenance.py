@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from durable_app import clock, signals
+from durable_app.control import alerts
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import pid_started, process_space
 from durable_app.store import delays, due, lifecycle, notify, waits, workers
@@ -77,3 +78,14 @@ class Recovery(Service):
         for worker_id, pid, started in workers.neighbours(process_space()):
             if started and pid_started(pid) != started:
                 workers.stop(worker_id)
+
+
+class Alerts(Service):
+    """Looks whether people should be told of something."""
+
+    name = "alerts"
+
+    def tick(self) -> float | None:
+        """Start the sending of what is due."""
+        alerts.send_due()
+        return None

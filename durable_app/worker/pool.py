@@ -4,30 +4,38 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
-from durable_app.engine.flow import Flow, adrive, drive
+from durable_app.engine.context import Execution
+from durable_app.engine.flow import Commit, adrive, advance
 from durable_app.store import database, leftovers
+from durable_app.store.records import Outcome
+from durable_app.worker.backlog import Backlog, Task
+from durable_app.worker.ends import End, Ends
 
 logger = logging.getLogger("durable_app")
 
 
-class _Slots:
-    """Counts what executes, and tells when something has ended."""
+class Slots:
+    """Counts what executes or waits to, and tells when there is room.
+
+    A run that only waits for its outcome to be recorded occupies no slot, but the pool is not idle.
+    """
 
     def __init__(self, size: int, on_free: Callable[[], None]) -> None:
         self.size = size
         self.busy = 0
+        self._ending = 0
         self._guard = threading.Condition()
         self._on_free = on_free
 
     @property
-    def free(self) -> int:
-        return max(0, self.size - self.busy)
+    def taken(self) -> int:
+        return self.busy - self._ending
 
     def take(self) -> None:
         with self._guard:
@@ -39,66 +47,153 @@ class _Slots:
             self._guard.notify_all()
         self._on_free()
 
+    def begin_end(self) -> None:
+        with self._guard:
+            self._ending += 1
+        self._on_free()
+
+    def end(self) -> None:
+        with self._guard:
+            self._ending -= 1
+            self.busy -= 1
+            self._guard.notify_all()
+
     def wait_until_idle(self, timeout: float) -> bool:
         with self._guard:
             return self._guard.wait_for(lambda: self.busy == 0, timeout)
 
 
-class Threads:
+class Pool:
+    """Slots, and the runs that wait for one.
+
+    ``on_room`` is called when it is time to claim again, as long as the last claim left something.
+    """
+
+    def __init__(self, size: int, on_room: Callable[[], None]) -> None:
+        self.slots = Slots(size, self._freed)
+        self.backlog = Backlog()
+        self.may_be_more = True
+        self._on_room = on_room
+
+    def room(self) -> int:
+        """Return how many runs may be claimed."""
+        return max(0, self.slots.size + self.backlog.ahead() - self.slots.taken)
+
+    def take_back(self, longer_than: float) -> list[Execution]:
+        """Forget the runs that have waited longer than so many seconds; return what was to execute them."""
+        found = self.backlog.take_back(longer_than)
+        for task in found:
+            task.flow.close()
+            self.slots.give_back()
+        return [task.execution for task in found]
+
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Execute runs, as many at a time as there are slots."""
+        raise NotImplementedError
+
+    def _freed(self) -> None:
+        if self.may_be_more and self.backlog.is_low:
+            self._on_room()
+
+
+class Threads(Pool):
     """A bounded pool of threads; a run that parks gives its thread back."""
 
-    def __init__(self, size: int, on_free: Callable[[], None]) -> None:
-        self.slots = _Slots(size, on_free)
+    def __init__(self, size: int, on_room: Callable[[], None]) -> None:
+        super().__init__(size, on_room)
         self._pool = ThreadPoolExecutor(size, "durable-run", initializer=database.borrow_connections)
+        self._ends = Ends(size, self.slots.end)
+        self._guard = threading.Lock()
+        self._working = 0
 
-    def run(self, flow: Flow[None]) -> None:
-        """Execute a flow on a thread of its own."""
-        self.slots.take()
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Execute runs, each on a thread of its own as soon as one is free."""
+        for task in tasks:
+            self.slots.take()
+            with self._guard:
+                self.backlog.add(task)
+                starts = self._working < self.slots.size
+                self._working += starts
+            if starts:
+                self._pool.submit(self._work)
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            self._execute(task)
+
+    def _next(self) -> Task | None:
+        with self._guard:
+            task = self.backlog.take()
+            if task is None:
+                self._working -= 1
+        return task
+
+    def _execute(self, task: Task) -> None:
         context = contextvars.Context()
-        self._pool.submit(context.run, self._execute, flow)
-
-    def _execute(self, flow: Flow[None]) -> None:
+        end = None
         try:
-            drive(flow)
+            end = context.run(advance, task.flow, task.flow.send, None, self._may_end_later)
         except BaseException:  # KeyboardInterrupt and the like: the run stays recoverable
             logger.exception("Execution ended without an outcome")
         finally:
-            database.close_finished_connections()
+            leftovers.close_finished_connections()
+        if end is None:
             self.slots.give_back()
+        else:
+            self.slots.begin_end()
+            self._ends.add(End(task.flow, end.record, context))
+
+    def _may_end_later(self, effect: Any) -> bool:
+        """Return whether a run is at its end, and others wait for its thread."""
+        return isinstance(effect, Commit) and isinstance(effect.record, Outcome) and len(self.backlog) > 0
 
     def shut_down(self) -> None:
         """Take no more work; threads that still execute are left to end by themselves."""
-        self._pool.shutdown(wait=not self.slots.busy, cancel_futures=True)
+        is_idle = not self.slots.busy
+        self._pool.shutdown(wait=is_idle, cancel_futures=True)
+        self._ends.shut_down(wait=is_idle)
 
 
-class EventLoop:
+class EventLoop(Pool):
     """One event loop in one thread; every run has a thread and a connection of its own for ORM calls.
 
     Without its own ``ThreadSensitiveContext`` one coroutine's open transaction would swallow the writes
     of all others.
     """
 
-    def __init__(self, size: int, on_free: Callable[[], None]) -> None:
-        self.slots = _Slots(size, on_free)
+    def __init__(self, size: int, on_room: Callable[[], None]) -> None:
+        super().__init__(size, on_room)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._ending = False
 
-    def run(self, flow: Flow[None]) -> None:
-        """Execute a flow on the loop."""
-        self.slots.take()
-        asyncio.run_coroutine_threadsafe(self._spawn(flow), self._running_loop())
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Execute runs on the loop, as many at a time as there are slots."""
+        for task in tasks:
+            self.slots.take()
+            self.backlog.add(task)
+        if len(self.backlog):
+            self._running_loop().call_soon_threadsafe(self._begin)
 
-    async def _spawn(self, flow: Flow[None]) -> None:
-        task = asyncio.create_task(self._execute(flow), context=contextvars.Context())
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self) -> None:
+        while (
+            not self._ending
+            and len(self._tasks) < self.slots.size
+            and (task := self.backlog.take()) is not None
+        ):
+            running = asyncio.create_task(self._execute(task), context=contextvars.Context())
+            self._tasks.add(running)  # the loop itself keeps only weak references
+            running.add_done_callback(self._ended)
 
-    async def _execute(self, flow: Flow[None]) -> None:
+    def _ended(self, running: "asyncio.Task[None]") -> None:
+        self._tasks.discard(running)
+        self._begin()
+
+    async def _execute(self, task: Task) -> None:
         try:
-            await _isolated(adrive(flow))
+            await _isolated(adrive(task.flow))
         except BaseException as error:
             if not (self._ending and isinstance(error, asyncio.CancelledError)):
                 logger.exception("Execution ended without an outcome")

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from durable_app import conf, signals
+from durable_app.control import alerts
 from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import Capacity, Incarnation
@@ -17,7 +18,7 @@ from durable_app.registry import registry
 from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
-from durable_app.worker.maintenance import Recovery, Timers
+from durable_app.worker.maintenance import Alerts, Recovery, Timers
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.scheduler import Scheduler
 from durable_app.worker.service import Service
@@ -25,6 +26,7 @@ from durable_app.worker.versions import CodeVersion
 
 logger = logging.getLogger("durable_app")
 
+ALERTS_INTERVAL = 30.0
 MAINTENANCE_INTERVAL = 1.0
 RECOVERY_INTERVAL = 1.5
 
@@ -66,8 +68,8 @@ class Worker:
             patience=Patience(threads=options.PARK_AFTER, coroutines=options.ASYNC_PARK_AFTER),
             serving=serving or Serving(),
         )
-        self.threads = Threads(threads or options.THREADS, self.claimer.slot_freed)
-        self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.slot_freed)
+        self.threads = Threads(threads or options.THREADS, self.claimer.refill)
+        self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.refill)
         self.claimer.use(self.threads, self.loop)
         scheduler = Scheduler(MAINTENANCE_INTERVAL)
         self._timers = Timers(MAINTENANCE_INTERVAL, scheduler.expect)
@@ -78,6 +80,8 @@ class Worker:
             scheduler,
             self.recovery,
         ]
+        if not alerts.rules().is_off:
+            self._services.append(Alerts(ALERTS_INTERVAL))
         self._subscriptions = ExitStack()
         self._stopped = threading.Event()
 
@@ -151,6 +155,7 @@ class Worker:
         self._subscriptions.close()
         self.claimer.stop()
         self.claimer.join(5)
+        self.claimer.hand_back()
         self.incarnation.lease.draining = True
         notify.bulletin.announce([notify.EVERYTHING])
 

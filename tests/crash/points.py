@@ -62,6 +62,8 @@ POINTS = {
     "parking": Point(target="store.waits.park", when="uncommitted"),
     "parked": Point(target="store.waits.park", when="after"),
     "waking": Point(target="store.waits.wake_due", when="uncommitted", counts=_found),
+    "firing": Point(target="store.ticks.fire", when="uncommitted", counts=_found),
+    "fired": Point(target="store.ticks.fire", when="after", counts=_found),
     "recovering": Point(target="store.workers.recover", when="uncommitted", counts=_found),
     "recovered": Point(target="store.workers.recover", when="after", counts=_found),
 }

@@ -3,8 +3,10 @@
 import tests.shop.crash  # noqa: F401  (registers its workflows)
 from durable_app import sleep, step, workflow
 from tests.shop import crowd as crowd
+from tests.shop import flow as flow
 from tests.shop import hold as hold
 from tests.shop import identity as identity
+from tests.shop import punctual as punctual
 from tests.shop import queues as queues
 from tests.shop import releases as releases
 from tests.shop import talk as talk

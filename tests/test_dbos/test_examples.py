@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from durable_app.dbos import DBOS, DBOSConfig, SetWorkflowID
-from durable_app.engine import retries
+from durable_app.dbos import DBOS, SetWorkflowID
+from durable_app.engine import timers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,7 +97,7 @@ def test_background_workflows(dbos):
     """The handle, and one retrieved by its id, give the result of a run in the background."""
 
     @DBOS.workflow()
-    def long_task(name: str) -> str:
+    def long_task(name):
         return f"done {name}"
 
     world = run("Background workflows", long_task=long_task)
@@ -111,12 +111,12 @@ def test_idempotency(dbos):
     charged: list[float] = []
 
     @DBOS.step()
-    def process_payment(amount: float) -> int:
+    def process_payment(amount):
         charged.append(amount)
         return len(charged)
 
     @DBOS.workflow()
-    def checkout_workflow(user_id: str, amount: float) -> int:
+    def checkout_workflow(user_id, amount):
         return process_payment(amount)
 
     names = {"checkout_workflow": checkout_workflow, "user_id": "ada", "order_id": 7}
@@ -131,7 +131,7 @@ def test_durable_sleep(dbos):
     """The sleep is a step that holds its wake time."""
 
     @DBOS.workflow()
-    def nap(delay_seconds: float) -> None:
+    def nap(delay_seconds):
         run("Durable sleep", delay_seconds=delay_seconds)
 
     with SetWorkflowID("nap"):
@@ -146,18 +146,18 @@ def test_step_retries(dbos, monkeypatch):
     tries: list[str] = []
     pauses: list[float] = []
 
-    def get(url: str) -> Any:
+    def get(url):
         tries.append(url)
         if len(tries) < 5:
             raise ConnectionError("away")
         return SimpleNamespace(text="<html>")
 
-    monkeypatch.setattr(retries.timers, "wait", lambda cursor, until: iter(()))
-    monkeypatch.setattr(retries.timers, "after", lambda seconds: pauses.append(seconds))
+    monkeypatch.setattr(timers, "wait", lambda cursor, until: iter(()))
+    monkeypatch.setattr(timers, "after", lambda seconds: pauses.append(seconds))
     call = run("Step retries", requests=SimpleNamespace(get=get))["unreliable_api_call"]
 
     @DBOS.workflow()
-    def fetch() -> str:
+    def fetch():
         return str(call())
 
     with SetWorkflowID("fetch"):
@@ -188,7 +188,7 @@ def test_queues(dbos):
     """A queue made after the launch is served at once, and has its limit."""
 
     @DBOS.workflow()
-    def task_workflow(task: int) -> int:
+    def task_workflow(task):
         return task * 2
 
     world = run("Queues", task_workflow=task_workflow, task=21)
@@ -204,7 +204,7 @@ def test_testing_fixture(round_):
     assert DBOS.list_workflows() == []
 
     @DBOS.workflow()
-    def greet(name: str) -> str:
+    def greet(name):
         return f"hello {name}"
 
     assert DBOS.start_workflow(greet, "you").get_result() == "hello you"

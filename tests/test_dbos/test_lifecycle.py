@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from asgiref.sync import sync_to_async
+from django.db import connection, connections
 
 from durable_app import checks, conf
 from durable_app.dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -46,7 +47,7 @@ def is_open(found: sqlite3.Connection) -> bool:
 
 
 def new_threads(before: set[threading.Thread]) -> list[str]:
-    """Return the engine's new threads. (Under test asgiref keeps one of its own for a coroutine's ORM calls.)"""
+    """Return the engine's new threads. (Under test asgiref keeps one of its own.)"""
     return [one.name for one in set(threading.enumerate()) - before if one.name.startswith("durable")]
 
 
@@ -62,17 +63,22 @@ def test_several_lives_leave_no_thread_and_no_connection():
         launch()
 
         @DBOS.step()
-        def double(number: int) -> int:
+        def double(number):
             return Workflow.objects.count() * 0 + number * 2
 
         @DBOS.workflow()
-        def child(number: int) -> int:
+        def child(number):
             return double(number)
 
         @DBOS.workflow()
-        async def aparent(number: int) -> int:
-            handle = await DBOS.start_workflow_async(child, number)
-            return await handle.get_result() + await DBOS.recv_async(timeout_seconds=30)
+        async def achild(number):
+            return double(number)
+
+        @DBOS.workflow()
+        async def aparent(number):
+            handle = await DBOS.start_workflow_async(achild, number)
+            message: int = await DBOS.recv_async(timeout_seconds=30)
+            return await handle.get_result() + message
 
         handle = DBOS.start_workflow(aparent, life)
         DBOS.send(handle.workflow_id, 100)
@@ -113,10 +119,10 @@ def test_workflows_need_a_launch():
     """23. Calls and starts are refused before both; functions may be decorated before."""
 
     @DBOS.workflow()
-    def early() -> str:
+    def early():
         return "run"
 
-    def attempts(what: str) -> None:
+    def attempts(what):
         calls: list[Callable[[], Any]] = [early, lambda: DBOS.start_workflow(early)]
         for call in calls:
             with pytest.raises(DBOSException, match=what):
@@ -136,7 +142,7 @@ def test_steps_need_nothing():
     """41. Outside a workflow a step is a plain call: before, and after destroy()."""
 
     @DBOS.step()
-    def double(number: int) -> int:
+    def double(number):
         return number * 2
 
     assert double(2) == 4
@@ -152,7 +158,7 @@ def test_destroy_waits_for_runs_as_long_as_it_is_told():
     begun, go_on = threading.Event(), threading.Event()
 
     @DBOS.workflow()
-    def slow() -> str:
+    def slow():
         begun.set()
         assert go_on.wait(30)
         return "done"
@@ -171,17 +177,17 @@ def test_runs_that_do_not_end_go_on_in_the_next_life():
     begun, go_on = threading.Event(), threading.Event()
 
     @DBOS.step()
-    def first() -> None:
+    def first():
         calls.append("first")
 
     @DBOS.step()
-    def second() -> str:
+    def second():
         begun.set()
         assert go_on.wait(30)
         return "second"
 
     @DBOS.workflow()
-    def two_steps() -> str:
+    def two_steps():
         first()
         return second()
 
@@ -200,7 +206,7 @@ def test_reset_empties_the_tables(dbos):
     """280. Never under a running DBOS; without any configuration it only warns."""
 
     @DBOS.workflow()
-    def some() -> None: ...
+    def some(): ...
 
     DBOS.register_queue("some-queue")
     some()
@@ -220,10 +226,10 @@ def test_destroy_may_forget_all_functions(dbos):
     others = set(registry.workflows)
 
     @DBOS.workflow(name="forgotten-workflow")
-    def some() -> None: ...
+    def some(): ...
 
     @DBOS.step(name="forgotten-step")
-    def step() -> None: ...
+    def step(): ...
 
     @DBOS.dbos_class("forgotten-class")
     class Some: ...
@@ -240,17 +246,18 @@ def test_a_life_on_an_event_loop():
     """287. Launch and destroy may be called from a coroutine."""
     before = set(threading.enumerate())
 
-    async def main() -> int:
+    async def main():
         DBOS(config=CONFIG)
         DBOS.launch()
 
         @DBOS.workflow()
-        async def double(number: int) -> int:
+        async def double(number):
             return number * 2
 
         handle = await DBOS.start_workflow_async(double, 4)
         result = await handle.get_result() + await double(1)
         DBOS.destroy()
+        await sync_to_async(connections.close_all)()
         return result
 
     assert asyncio.run(main()) == 10
@@ -315,7 +322,7 @@ def test_executor_id(monkeypatch):
     assert DBOS.executor_id == "mine"
 
     @DBOS.workflow()
-    def some() -> None: ...
+    def some(): ...
 
     with SetWorkflowID("called"):
         some()
@@ -344,7 +351,7 @@ def test_application_version(monkeypatch):
     assert DBOS.get_latest_application_version()["version_name"] == "v2"
 
     @DBOS.workflow()
-    def some() -> None: ...
+    def some(): ...
 
     handle = DBOS.start_workflow(some)
     handle.get_result()
@@ -360,12 +367,12 @@ def test_max_executor_threads():
     go_on = threading.Event()
 
     @DBOS.step()
-    def hold(number: int) -> None:
+    def hold(number):
         running.append(number)
         assert go_on.wait(30)
 
     @DBOS.workflow()
-    def holding(number: int) -> None:
+    def holding(number):
         hold(number)
 
     handles = [DBOS.start_workflow(holding, number) for number in range(4)]

@@ -10,6 +10,7 @@ from durable_app import (
     SetWorkflowID,
     WorkflowIDInUseError,
     delete_workflow,
+    enqueue,
     get_workflow_status,
     list_workflow_steps,
     list_workflows,
@@ -101,3 +102,39 @@ def test_an_unknown_policy_is_refused_at_once() -> None:
     """A misspelt policy must not silently mean the default."""
     with pytest.raises(InvalidOptionError, match="return-existing"):
         SetWorkflowID("one", workflow_id_reuse_policy="refuse")  # type: ignore[arg-type]
+
+
+@workflow
+def enqueues_elsewhere() -> str:
+    with SetWorkflowID("one"):
+        return enqueue("mail", named, "child").workflow_id
+
+
+def test_the_same_id_on_another_queue_is_only_worth_a_warning(caplog: Any) -> None:
+    """8. The existing run is returned and stays where it is; both queues are named, also for a child."""
+    with SetWorkflowID("one"):
+        enqueue("letters", named, "first")
+    before = get_workflow_status("one")
+    for again in (lambda: enqueue("mail", named, "second"), lambda: start_workflow(named, "third")):
+        caplog.clear()
+        with SetWorkflowID("one"):
+            assert again().workflow_id == "one"
+        assert "another queue" in caplog.text
+        assert "queue=letters" in caplog.text
+    caplog.clear()
+    assert enqueues_elsewhere() == "one"
+    assert "queue=letters given=mail" in caplog.text
+    assert get_workflow_status("one") == before
+
+
+def test_the_same_id_on_its_own_queue_is_worth_no_word(caplog: Any) -> None:
+    """8. Nor is a call, which stands in no queue."""
+    with SetWorkflowID("one"):
+        enqueue("letters", named, "first")
+    with SetWorkflowID("one"):
+        enqueue("letters", named, "second")
+    with SetWorkflowID("two"):
+        named("called")
+    with SetWorkflowID("two"):
+        enqueue("letters", named, "third")
+    assert "another queue" not in caplog.text

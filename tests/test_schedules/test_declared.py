@@ -338,7 +338,7 @@ def test_workers_that_start_together_agree(noon: datetime) -> None:
 
 
 def test_older_code_that_starts_again_changes_nothing(settings: Any) -> None:
-    """188, 231. With versions, only the latest one's declarations tally."""
+    """188, 231. With versions, only the latest one's declarations count."""
     declare(cron="0 3 * * *")
     settings.DURABLE = {"APP_VERSION": "1"}
     with Worker(threads=1):

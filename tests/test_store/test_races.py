@@ -10,11 +10,11 @@ import pytest
 
 from durable_app import clock
 from durable_app.errors import ControlFlow, NonExistentWorkflowError
-from durable_app.models import TRANSITIONS, Status, Step, Workflow
+from durable_app.models import TRANSITIONS, Status, Step, StreamEntry, Workflow
 from durable_app.models import Worker as WorkerRow
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import claims, database, lifecycle, messages, steps, waits, workers
-from durable_app.store.records import Checkpoint, Outcome, Parcel, Position, Verdict
+from durable_app.store.records import Checkpoint, Entry, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 from tests.crash.ledger import changes, install_audit, remove_audit
 from tests.racing import raced
@@ -100,6 +100,12 @@ def pay(run: Workflow) -> bool:
     return True
 
 
+def append(run: Workflow) -> bool:
+    """Write to a stream as a step of the body does."""
+    at = clock.now()
+    return written(Entry(run.pk, ATTEMPT, "key", "1", Position(3), at, step="durable.writeStream"), run)
+
+
 def park(run: Workflow) -> bool:
     news = (News("message", run.workflow_id, "topic"),)
     return waits.park(run.pk, ATTEMPT, run.workflow_id, news=news) is waits.Parked.PARKED
@@ -108,6 +114,7 @@ def park(run: Workflow) -> bool:
 VERBS: dict[str, Verb] = {
     "checkpoint": lambda run: written(step(run), run),
     "pay": pay,
+    "append": append,
     "finish": finish,
     "park": park,
     "cancel": lambda run: bool(lifecycle.cancel([run.workflow_id])),
@@ -161,10 +168,13 @@ def _check_rows(run: Workflow, answers: dict[str, Any]) -> None:
     rows = Workflow.objects.filter(pk=run.pk)
     assert rows.exists() == (answers.get("delete") is not True), answers
     landed = Step.objects.filter(workflow=run).exists()
+    assert StreamEntry.objects.filter(workflow=run).exists() == (
+        answers.get("append") is True and answers.get("delete") is not True
+    ), answers
     if answers.get("delete") is True:
         assert not landed
         return
-    claims_to_have = any(answers.get(verb) is True for verb in ("checkpoint", "pay"))
+    claims_to_have = any(answers.get(verb) is True for verb in ("checkpoint", "pay", "append"))
     assert landed == claims_to_have, answers
     found = rows.get()
     if found.status == Status.ENQUEUED:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from durable_app import (
     SetEnqueueOptions,
@@ -29,7 +30,7 @@ from durable_app.clock import boot_seconds
 from durable_app.models import Worker as WorkerRow
 from durable_app.models import Workflow
 from durable_app.store import diagnosis, versions
-from durable_app.worker.versions import FRESH
+from durable_app.worker.versions import FRESH, CodeVersion
 from durable_app.worker.worker import Worker
 from tests.helpers import Crash, crash, status, wait_for_status, wait_until
 from tests.processes import Program, project_env, write_settings
@@ -54,9 +55,8 @@ def deploy(settings: Any) -> Deploy:
 
 def unversioned(function: Any) -> str:
     """Start a run that names no version, as a process without one does."""
-    handle = start_workflow(function)
-    Workflow.objects.filter(workflow_id=handle.workflow_id).update(app_version=None)
-    return handle.workflow_id
+    with override_settings(DURABLE={}):
+        return start_workflow(function).workflow_id
 
 
 def app_version(workflow_id: str) -> str | None:
@@ -132,31 +132,29 @@ def test_a_worker_that_is_overtaken_leaves_it(deploy: Deploy) -> None:
         assert stays_enqueued(run, worker)
 
 
-def test_a_worker_looks_by_itself_where_nobody_tells(deploy: Deploy, monkeypatch: Any) -> None:
-    """188. On a database without notifications the last look grows old."""
-    deploy("1")
-    with Worker(threads=1) as worker:
-        monkeypatch.setattr(versions.notify, "announce", lambda *keys: None)
-        versions.register("2")
-        worker.version.outdate()
-        assert not worker.version.takes_unversioned
-        versions.set_latest("1")
-        assert not worker.version.takes_unversioned
-        monkeypatch.setattr("durable_app.clock.boot_seconds", lambda: boot_seconds() + FRESH + 1)
-        assert worker.version.takes_unversioned
+def test_a_worker_looks_by_itself_where_nobody_tells(monkeypatch: Any) -> None:
+    """188. On a database without notifications the last look grows old; between two it costs nothing."""
+    code = CodeVersion("1")
+    code.register()
+    versions.register("2")
+    assert code.takes_unversioned
+    monkeypatch.setattr("durable_app.clock.boot_seconds", lambda: boot_seconds() + FRESH + 1)
+    assert not code.takes_unversioned
+    versions.set_latest("1")
+    assert not code.takes_unversioned
+    code.outdate()
+    assert code.takes_unversioned
 
 
-def test_an_idle_look_costs_nothing(deploy: Deploy, django_assert_num_queries: Any) -> None:
-    """188. Between two looks no statement is made; without a version never."""
-    deploy("1")
-    with Worker(threads=1) as worker:
-        assert worker.version.takes_unversioned
-        with django_assert_num_queries(0):
-            assert worker.version.takes_unversioned
-    deploy("")
-    with Worker(threads=1) as worker, django_assert_num_queries(0):
-        worker.version.outdate()
-        assert worker.version.takes_unversioned
+def test_a_worker_without_a_version_never_looks(django_assert_num_queries: Any) -> None:
+    """188. Nor does one with a version, as long as its last look is fresh."""
+    pinned, bare = CodeVersion("1"), CodeVersion("")
+    pinned.register()
+    bare.register()
+    bare.outdate()
+    with django_assert_num_queries(0):
+        assert pinned.takes_unversioned
+        assert bare.takes_unversioned
 
 
 def test_a_worker_without_a_version_takes_any_run(deploy: Deploy) -> None:

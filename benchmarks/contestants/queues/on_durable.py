@@ -24,7 +24,6 @@ from durable_app.models import Workflow
 from durable_app.worker.claimer import Serving
 from durable_app.worker.worker import Worker
 
-
 jobs, left, right = Queue("jobs"), Queue("left"), Queue("right")
 
 
