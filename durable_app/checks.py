@@ -8,7 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
-from durable_app import conf, serialization
+from durable_app import conf, cronjobs, serialization
+from durable_app.limits import DEFAULT_QUEUE
+from durable_app.registry import registry
 
 
 @register("durable_app")
@@ -61,6 +63,43 @@ def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
             hint="Set USE_TZ = True.",
             id="durable.E010",
         )
+    ]
+
+
+@register("durable_app")
+def check_cron(**kwargs: Any) -> list[CheckMessage]:
+    """W013: a tick that ends before a lease would never take back the runs of a host that is gone."""
+    try:
+        options = conf.Options.from_settings()
+    except ImproperlyConfigured:
+        return []
+    jobs = getattr(settings, "CRONJOBS", [])
+    is_used = any(cronjobs.TICK in job for job in jobs if isinstance(job, list | tuple))
+    if not is_used or options.CRON_BUDGET > options.LEASE:
+        return []
+    return [
+        Warning(
+            f"cron runs durable_app.cron.tick for {options.CRON_BUDGET}, and a lease is {options.LEASE} "
+            f"long: no tick lives long enough to take back the runs of another host that has died.",
+            hint="Set DURABLE['CRON_BUDGET'] above DURABLE['LEASE'].",
+            id="durable.W013",
+        )
+    ]
+
+
+@register("durable_app")
+def check_schedules(**kwargs: Any) -> list[CheckMessage]:
+    """W014: runs wait in a queue that nobody has declared until somebody registers it."""
+    known = {None, DEFAULT_QUEUE, *registry.queues}
+    return [
+        Warning(
+            f"The schedule {name!r} starts its runs in the queue {declared.definition.queue_name!r}, which "
+            f"no code declares ({declared.location}).",
+            hint="Declare it: Queue(...); or silence this if it is registered at run time.",
+            id="durable.W014",
+        )
+        for name, declared in registry.schedules.items()
+        if declared.definition.queue_name not in known
     ]
 
 

@@ -97,11 +97,12 @@ class Options:
         return options
 
     def _check_ranges(self) -> None:
-        for name in ("POLL_INTERVAL", "LEASE", "QUERY_TIMEOUT"):
+        for name in ("POLL_INTERVAL", "LEASE", "QUERY_TIMEOUT", "CRON_BUDGET"):
             if getattr(self, name) <= timedelta(0):
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be longer than zero.")
-        if (self.RETENTION or timedelta(0)) < timedelta(0):
-            raise ImproperlyConfigured("DURABLE['RETENTION'] must not be below zero.")
+        for name in ("RETENTION", "SCHEDULE_GRACE"):
+            if (getattr(self, name) or timedelta(0)) < timedelta(0):
+                raise ImproperlyConfigured(f"DURABLE[{name!r}] must not be below zero.")
         if len(self.APP_VERSION) > 255 or self.APP_VERSION.strip() != self.APP_VERSION:
             raise ImproperlyConfigured("DURABLE['APP_VERSION'] has at most 255 characters, none around it.")
         for name in ("THREADS", "ASYNC_CONCURRENCY", "MAX_PAYLOAD"):

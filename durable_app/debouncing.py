@@ -19,7 +19,7 @@ from durable_app.engine.launch import Parent, Target, new_run, refuse_in_step
 from durable_app.engine.timers import FAR, seconds_of
 from durable_app.errors import InvalidOptionError
 from durable_app.handles import WorkflowHandle
-from durable_app.identifiers import ID_LENGTH
+from durable_app.identifiers import ID_LENGTH, is_storable
 from durable_app.limits import DEFAULT_QUEUE, checked_queue_name
 from durable_app.starting import target_of
 from durable_app.store import delays
@@ -79,9 +79,9 @@ class Debouncer:
     ) -> WorkflowHandle[Any]:
         """Put the run that waits under ``key`` off by ``period``, or start one; return its handle.
 
-        Inside a workflow this is one step. Raises InvalidOptionError for a period below zero, or inside
-        SetEnqueueOptions with anything but a version; QueueDeduplicatedError if an ordinary run holds the
-        key.
+        Inside a workflow this is one step. Raises InvalidOptionError for an empty key, a period below zero,
+        or inside SetEnqueueOptions with anything but a version; QueueDeduplicatedError if an ordinary run
+        holds the key.
         """
         return WorkflowHandle(drive_blocking(self._flow(key, period, args, kwargs), "adebounce"))
 
@@ -99,7 +99,7 @@ class Debouncer:
         _refuse_options()
         call = _Call(
             target=self._target,
-            key=key,
+            key=_checked_key(key),
             period=_span(period, "a debounce period"),
             longest=self._longest,
             queue=self._queue,
@@ -140,6 +140,12 @@ def _refuse_options() -> None:
         raise InvalidOptionError(
             "a debounced run's id is reused: workflow_id_reuse_policy 'reject' forbids it"
         )
+
+
+def _checked_key(key: Any) -> str:
+    if not isinstance(key, str) or not key or not is_storable(key):
+        raise InvalidOptionError(f"a debounce key is a text that is not empty, not {key!r}")
+    return key
 
 
 def _span(given: float | timedelta, what: str) -> timedelta:

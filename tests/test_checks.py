@@ -1,6 +1,7 @@
 """System checks: what is wrong with the settings is said by id, with a hint, before anything runs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connections
 
-from durable_app import DatabaseNotReadyError, start_workflow
+from durable_app import DatabaseNotReadyError, Queue, scheduled, start_workflow
+from durable_app.registry import registry
 from durable_app.store import database
 from tests.shop.workflows import sum_of_three
 
@@ -129,3 +131,27 @@ def test_a_database_without_support_is_refused_at_the_call_too(strange, settings
         database.committer()
     with django_db_blocker.unblock(), pytest.raises(DatabaseNotReadyError):
         start_workflow(sum_of_three, 1, 2, 3)
+
+
+def test_a_tick_of_cron_that_is_shorter_than_a_lease_is_worth_a_warning(settings: Any):
+    """W013: only where cron is to run it."""
+    short = {"CRON_BUDGET": timedelta(seconds=20)}
+    settings.DURABLE = short
+    assert ids() == []
+    settings.CRONJOBS = ["nonsense", ("* * * * *", "durable_app.cron.tick")]
+    assert ids() == ["durable.W013"]
+    settings.DURABLE = {**short, "LEASE": timedelta(seconds=10)}
+    assert ids() == []
+
+
+def test_a_schedule_in_a_queue_that_nobody_declares_is_worth_a_warning(monkeypatch: pytest.MonkeyPatch):
+    """W014: a slip of the pen, most likely."""
+    monkeypatch.setattr(registry, "schedules", {})
+    monkeypatch.setattr(registry, "queues", {})
+    scheduled("0 3 * * *", name="plain")(sum_of_three)
+    scheduled("0 3 * * *", name="default", queue="default")(sum_of_three)
+    scheduled("0 3 * * *", name="declared", queue="reports")(sum_of_three)
+    assert ids() == ["durable.W014"]
+    assert "'declared' starts its runs in the queue 'reports'" in messages()[-1].msg
+    Queue("reports")
+    assert ids() == []

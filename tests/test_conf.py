@@ -37,6 +37,8 @@ def test_a_changed_setting_is_read_again() -> None:
         ({"DATABASE": None}, r"DURABLE\['DATABASE'\] must be a str, not NoneType"),
         ({"LEASE": timedelta(0)}, r"DURABLE\['LEASE'\] must be longer than zero"),
         ({"POLL_INTERVAL": timedelta(-1)}, r"DURABLE\['POLL_INTERVAL'\] must be longer"),
+        ({"CRON_BUDGET": timedelta(0)}, r"DURABLE\['CRON_BUDGET'\] must be longer"),
+        ({"SCHEDULE_GRACE": timedelta(-1)}, r"DURABLE\['SCHEDULE_GRACE'\] must not be below zero"),
         ({"THREADS": 0}, r"DURABLE\['THREADS'\] must be at least 1"),
         ({"MAX_PAYLOAD": 0}, r"DURABLE\['MAX_PAYLOAD'\] must be at least 1"),
     ],

@@ -1,5 +1,6 @@
 """The mode without a daemon: ticks that cron runs, alone on their host, and what they leave behind."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -9,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def nap_in_tick(seconds: float) -> str:
     return "awake"
 
 
+def make_due() -> datetime:
+    """Create a daily schedule whose tick of this minute is due; return the tick."""
+    due_at = clock.now().replace(second=0, microsecond=0)
+    daily = f"{due_at.minute} {due_at.hour} * * *"
+    create_schedule(schedule_name="bell", workflow_fn=strike, schedule=daily)
+    Schedule.objects.update(next_at=due_at)
+    return due_at
+
+
 # In this process
 
 
@@ -77,16 +87,11 @@ def test_a_tick_with_nothing_to_do_ends_at_once() -> None:
 
 def test_a_tick_fires_due_schedules_and_runs_what_they_start() -> None:
     """227. Also one whose time came while no process lived, within the grace."""
-    create_schedule(schedule_name="bell", workflow_fn=strike, schedule="* * * * *")
-    due_at = clock.now().replace(second=0, microsecond=0)
-    Schedule.objects.update(next_at=due_at)
+    due_at = make_due()
     tick()
     assert Effect.objects.filter(step=due_at.isoformat()).count() == 1
     row = Schedule.objects.get()
-    assert row.last_fired_at is not None
-    assert row.last_fired_at >= due_at
-    assert row.next_at is not None
-    assert row.next_at > clock.now() - MINUTE
+    assert (row.last_fired_at, row.next_at) == (due_at, due_at + timedelta(days=1))
 
 
 def test_a_tick_stays_for_what_is_due_within_its_time() -> None:
@@ -260,7 +265,6 @@ def manage(worker_env: dict[str, str], tmp_path: Path) -> Iterator[Manage]:
 
     def start(*arguments: str) -> Program:
         programs.append(Program(arguments, env, tmp_path / f"output-{len(programs)}"))
-        programs[-1].env = env  # type: ignore[attr-defined]
         return programs[-1]
 
     yield start
@@ -293,34 +297,48 @@ def test_crontab_adds_shows_and_removes_our_line(manage: Manage, tmp_path: Path)
     assert entries(tmp_path) == ["0 5 * * * /usr/bin/backup"]
 
 
-def run_line(line: str, env: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
-    """Run a line of the table as cron does: by a shell, in another folder."""
-    command = line.split("#")[0].split(maxsplit=5)[5]
-    with (folder / "mail").open("ab") as mail:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", command], cwd="/", env=env, stdout=mail, stderr=mail, start_new_session=True
-        )
+Run = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def line(manage: Manage, tmp_path: Path, worker_env: dict[str, str]) -> Callable[[], Any]:
-    """Return a function that starts the line which django-crontab has written."""
+def line(manage: Manage, tmp_path: Path, worker_env: dict[str, str]) -> Iterator[Run]:
+    """Return a function that starts the line which django-crontab has written, as cron does: by a shell."""
     ended(manage("crontab", "add"))
+    command = entries(tmp_path)[0].split("#")[0].split(maxsplit=5)[5]
     env = {**worker_env, **project_env(tmp_path), "CRONTAB_FILE": str(tmp_path / "table")}
-    return lambda: run_line(entries(tmp_path)[0], env, tmp_path)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        with (tmp_path / "mail").open("ab") as mail:
+            started.append(
+                subprocess.Popen(
+                    ["/bin/sh", "-c", command],
+                    cwd="/",
+                    env=env,
+                    stdout=mail,
+                    stderr=mail,
+                    start_new_session=True,
+                )
+            )
+        return started[-1]
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
 
-def test_the_line_that_cron_runs_does_the_work(line: Callable[[], Any], tmp_path: Path) -> None:
+def test_the_line_that_cron_runs_does_the_work(line: Run, tmp_path: Path) -> None:
     """A ready run, and a schedule's due tick, in a process that ends with status 0."""
     handle = start_workflow(workflows.sum_of_three, 1, 2, 3)
-    create_schedule(schedule_name="bell", workflow_fn=strike, schedule="0 0 1 1 *")
-    Schedule.objects.update(next_at=clock.now())
+    due_at = make_due()
     assert line().wait(80) == 0, (tmp_path / "mail").read_text()
     assert handle.get_result(timeout=0) == 6
-    assert Effect.objects.count() == 1
+    assert Effect.objects.filter(step=due_at.isoformat()).count() == 1
 
 
-def test_lines_run_while_one_is_at_work_do_nothing(line: Callable[[], Any], tmp_path: Path) -> None:
+def test_lines_run_while_one_is_at_work_do_nothing(line: Run, tmp_path: Path) -> None:
     """What the first holds, the second does not touch."""
     held = start_workflow(hold.hold, str(tmp_path))
     first = line()
@@ -335,9 +353,7 @@ def test_lines_run_while_one_is_at_work_do_nothing(line: Callable[[], Any], tmp_
     assert len(get_result(held.workflow_id, timeout=0)) == 2
 
 
-def test_a_killed_tick_leaves_nothing_behind_but_work_for_the_next(
-    line: Callable[[], Any], tmp_path: Path
-) -> None:
+def test_a_killed_tick_leaves_nothing_behind_but_work_for_the_next(line: Run, tmp_path: Path) -> None:
     """79. The lock is free, its runs are taken back at once."""
     held = start_workflow(hold.hold, str(tmp_path))
     first = line()
@@ -350,9 +366,9 @@ def test_a_killed_tick_leaves_nothing_behind_but_work_for_the_next(
     assert len(get_result(held.workflow_id, timeout=0)) == 2
 
 
-def test_a_terminated_tick_hands_its_runs_back(line: Callable[[], Any], tmp_path: Path) -> None:
+def test_a_terminated_tick_hands_its_runs_back(line: Run, tmp_path: Path) -> None:
     """Shutdown of the host: what it executes goes on in the next tick, not counted as a crash."""
-    waiting = start_workflow(nap_in_tick, 45)
+    waiting = start_workflow(workflows.nap_and_add, 45, 1, 1)
     first = line()
     wait_for_status(waiting.workflow_id, Status.WAITING)
     wait_until(lambda: Worker.objects.filter(kind="worker", stopped_at=None).exists())

@@ -21,6 +21,11 @@ SAMPLES: dict[str, BaseException] = {
     "WorkflowIDInUseError": errors.WorkflowIDInUseError("order-1", "PENDING", "checkout"),
     "QueueDeduplicatedError": errors.QueueDeduplicatedError("order-1", "mail", "ann"),
     "NonExistentQueueError": errors.NonExistentQueueError("mail"),
+    "NonExistentVersionError": errors.NonExistentVersionError("2026.11"),
+    "NotAuthorizedError": errors.NotAuthorizedError("refund", ["admin", "clerk"], "ann"),
+    "NotAllowedInWorkflowError": errors.NotAllowedInWorkflowError("trigger_schedule"),
+    "NonExistentScheduleError": errors.NonExistentScheduleError("nightly"),
+    "ScheduleExistsError": errors.ScheduleExistsError("nightly"),
     "InvalidTransitionError": errors.InvalidTransitionError("order-1", "PENDING", "be rewound"),
     "MaxStepRetriesExceeded": errors.MaxStepRetriesExceeded("pay", [ValueError("one"), KeyError("two")]),
     "StepTimeoutError": errors.StepTimeoutError("pay", 0.5),
@@ -29,6 +34,7 @@ SAMPLES: dict[str, BaseException] = {
         "order-1", 3, expected="pay", recorded="ship", line="shop.py:3"
     ),
     "StepNondeterminismError": errors.StepNondeterminismError("order-1", 3, "two outcomes were recorded"),
+    "PatchNondeterminismError": errors.PatchNondeterminismError("order-1", "mail-first"),
     "AwaitedWorkflowCancelledError": errors.AwaitedWorkflowCancelledError("order-1"),
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded": errors.AwaitedWorkflowMaxRecoveryAttemptsExceeded(
         "order-1"

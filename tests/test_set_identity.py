@@ -135,6 +135,7 @@ def test_what_is_no_user_is_refused(user: Any) -> None:
 def test_a_users_groups_are_its_roles(ann: User) -> None:
     """243. Roles are the groups' names, in their order; roles that are given are taken instead."""
     with SetIdentity(ann):
+        assert (authenticated_user(), authenticated_roles()) == ("ann", ["auditor", "clerk"])
         assert who() == ["ann", ["auditor", "clerk"]]
         assert guarded() == "clerk"
     with SetIdentity(ann, ["guest"]):

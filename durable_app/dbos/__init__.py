@@ -35,7 +35,7 @@ from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
 from durable_app.dbos.messaging import SendMessage
 from durable_app.dbos.named import EnqueueOptions
 from durable_app.dbos.queue import Queue
-from durable_app.dbos.schedules import ClientScheduleInput, ScheduleInput, WorkflowSchedule
+from durable_app.dbos.schedules import ClientScheduleInput, ScheduleInput
 from durable_app.dbos.serialization import (
     DBOSDefaultSerializer,
     DBOSPortableJSONSerializer,
@@ -44,6 +44,7 @@ from durable_app.dbos.serialization import (
     make_pydantic_args_validator,
     pydantic_args_validator,
 )
+from durable_app.dbos.shown import WorkflowSchedule
 from durable_app.dbos.status import StepInfo, WorkflowStatus, WorkflowStatusString
 from durable_app.dbos.versions import VersionInfo
 from durable_app.dbos.workflows import StepReservation

@@ -118,6 +118,8 @@ class DBOSClient:
     delete_workflows_async = Verb(outside(managing.delete_workflows.later))
     set_workflow_delay = Verb(outside(queue.set_workflow_delay.now))
     set_workflow_delay_async = Verb(outside(queue.set_workflow_delay.later))
+    update_workflow_attributes = Verb(outside(managing.update_workflow_attributes.now))
+    update_workflow_attributes_async = Verb(outside(managing.update_workflow_attributes.later))
     list_workflows = Verb(outside(managing.list_workflows.now))
     list_workflows_async = Verb(outside(managing.list_workflows.later))
     list_queued_workflows = Verb(outside(managing.list_queued_workflows.now))

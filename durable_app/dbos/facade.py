@@ -129,6 +129,8 @@ class DBOS:
     delete_workflows_async = Verb(managing.delete_workflows.later)
     get_workflow_status = Verb(managing.get_workflow_status.now)
     get_workflow_status_async = Verb(managing.get_workflow_status.later)
+    update_workflow_attributes = Verb(managing.update_workflow_attributes.now)
+    update_workflow_attributes_async = Verb(managing.update_workflow_attributes.later)
     list_workflows = Verb(managing.list_workflows.now)
     list_workflows_async = Verb(managing.list_workflows.later)
     list_queued_workflows = Verb(managing.list_queued_workflows.now)

@@ -3,7 +3,7 @@
 from typing import Any, TypedDict, Unpack
 
 from durable_app import public as ours
-from durable_app.dbos import executors, times
+from durable_app.dbos import executors
 from durable_app.dbos.pairs import Given, given, handling, handling_all, plain, shown, unused
 from durable_app.dbos.status import seed_status_or_none, seed_statuses, seed_steps
 
@@ -82,7 +82,11 @@ def rewind_workflow(
     return given(workflow_id, 1 if start_step is None else start_step, **options)
 
 
-@plain(ours.delete_workflow, ours.adelete_workflow)
+def _nothing(found: int | None) -> None:
+    return None
+
+
+@shown(ours.delete_workflow, ours.adelete_workflow, _nothing)
 def delete_workflow(
     workflow_id: str, *, delete_children: bool = False, shard_key: str | None = None
 ) -> Given:
@@ -91,7 +95,7 @@ def delete_workflow(
     return given(workflow_id, delete_children=delete_children)
 
 
-@plain(ours.delete_workflows, ours.adelete_workflows)
+@shown(ours.delete_workflows, ours.adelete_workflows, _nothing)
 def delete_workflows(
     workflow_ids: list[str], *, delete_children: bool = False, shard_key: str | None = None
 ) -> Given:
@@ -121,7 +125,9 @@ def list_workflow_steps(
 ) -> Given:
     """Return a run's recorded steps in order."""
     unused(shard_key=shard_key)
-    return given(workflow_id, load_output=load_output, limit=limit, offset=offset)
+    first = offset or 0
+    page = slice(first, None if limit is None else first + limit)
+    return given(workflow_id, load_output=load_output)._replace(then=lambda steps: steps[page])
 
 
 Names = str | list[str] | None
@@ -162,23 +168,15 @@ class Filters(TypedDict, total=False):
     parent_shard_key: str | None
 
 
-_TIMES = (
-    "start_time", "end_time", "completed_after", "completed_before", "dequeued_after", "dequeued_before",
-)  # fmt: skip
-
-
 def _translated(filters: Filters) -> dict[str, Any]:
     """Return our filters; one application has a database here, so its name selects nothing."""
     found: dict[str, Any] = dict(filters)
     found.pop("application_name", None)
     unused(**{name: found.pop(name, None) for name in ("shard_key", "parent_shard_key")})
-    for name in _TIMES:
-        if found.get(name) is not None:
-            found[name] = times.parsed(found[name])
     if found.get("executor_id") is not None:
         found["worker"] = executors.workers(found["executor_id"])
     found.pop("executor_id", None)
-    return found
+    return {**found, "hides_default_queue": True}
 
 
 @shown(ours.list_workflows, ours.alist_workflows, seed_statuses)
@@ -187,7 +185,20 @@ def list_workflows(**filters: Unpack[Filters]) -> Given:
     return given(**_translated(filters))
 
 
-@shown(ours.list_workflows, ours.alist_workflows, seed_statuses)
+@shown(ours.list_queued_workflows, ours.alist_queued_workflows, seed_statuses)
 def list_queued_workflows(**filters: Unpack[Filters]) -> Given:
     """Return runs that stand in a queue or run from it."""
-    return given(**{**_translated(filters), "queues_only": True})
+    return given(**_translated(filters))
+
+
+@plain(ours.update_workflow_attributes, ours.aupdate_workflow_attributes)
+def update_workflow_attributes(
+    workflow_id: str,
+    attributes: dict[str, Any] | None,
+    *,
+    merge: bool = False,
+    shard_key: str | None = None,
+) -> Given:
+    """Replace a run's attributes (None clears them), or merge these into them."""
+    unused(shard_key=shard_key)
+    return given(workflow_id, attributes, merge=merge)

@@ -25,6 +25,8 @@ class Given(NamedTuple):
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    then: Callable[[Any], Any] | None = None
+    """What is to be done with the value that is shown."""
 
 
 def given(*args: Any, **kwargs: Any) -> Given:
@@ -53,16 +55,18 @@ class Pair(Generic[P, S, A]):
             name = self._translate.__name__
             raise SynchronousCallError(f"DBOS.{name}()", f"DBOS.{name}_async()")
         found = self._translate(*args, **kwargs)
-        return self._shown(self._ours(*found.args, **found.kwargs))
+        value = self._shown(self._ours(*found.args, **found.kwargs))
+        return value if found.then is None else cast(S, found.then(value))
 
     @markcoroutinefunction
     def later(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, A]:
         """Return the coroutine that performs the verb; its position is taken now."""
         found = self._translate(*args, **kwargs)
-        return self._awaited(self._twin(*found.args, **found.kwargs))
+        return self._awaited(self._twin(*found.args, **found.kwargs), found.then)
 
-    async def _awaited(self, value: Awaitable[Any]) -> A:
-        return self._shown_later(await value)
+    async def _awaited(self, awaitable: Awaitable[Any], then: Callable[[Any], Any] | None) -> A:
+        value = self._shown_later(await awaitable)
+        return value if then is None else cast(A, then(value))
 
 
 def _same(value: T) -> T:

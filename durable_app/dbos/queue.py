@@ -12,6 +12,10 @@ from durable_app.dbos.process import process
 from durable_app.dbos.threads import blocking
 from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
 from durable_app.registry import registry
+from durable_app.store import database, queues
+
+POLLING_INTERVAL = 1.0
+"""Seconds, where a queue says nothing."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -154,6 +158,18 @@ class Queue:
             return declared.limits
         return self.ours.limits
 
+    @property
+    def polling_interval_sec(self) -> float:
+        """The longest pause between two looks at the queue, in seconds."""
+        return _seconds(blocking(queues.get, self.name))
+
+    async def get_polling_interval_sec_async(self) -> float:
+        """Return what ``polling_interval_sec`` is."""
+        return _seconds(await database.acall(queues.get, self.name))
+
+    set_polling_interval_sec = _sets("polling_interval")
+    set_polling_interval_sec_async = _asets("polling_interval")
+
     concurrency = _reads("concurrency")
     get_concurrency_async = _areads("concurrency")
     set_concurrency = _sets("concurrency")
@@ -188,6 +204,11 @@ class Queue:
     get_partition_limiter_async = _areads("partition_limiter")
     set_partition_limiter = _sets("partition_limiter")
     set_partition_limiter_async = _asets("partition_limiter")
+
+
+def _seconds(found: queues.QueueState | None) -> float:
+    interval = None if found is None else found.polling_interval
+    return POLLING_INTERVAL if interval is None else interval.total_seconds()
 
 
 class ClientQueue(Queue):

@@ -7,6 +7,7 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack, cast
 from durable_app import public as ours
 from durable_app.dbos.pairs import Given, given, handling, handling_all, plain, shown, unused
 from durable_app.dbos.process import process
+from durable_app.dbos.shown import seed_schedule_or_none, seed_schedules
 from durable_app.dbos.threads import blocking
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,50 +39,6 @@ class ClientScheduleInput(ScheduleOptions, total=False):
     schedule_name: Required[str]
     workflow_name: Required[str]
     schedule: Required[str]
-
-
-class WorkflowSchedule(TypedDict):
-    """A schedule as it stands."""
-
-    schedule_id: str
-    schedule_name: str
-    workflow_name: str
-    workflow_class_name: str | None
-    schedule: str
-    status: str
-    context: Any
-    last_fired_at: str | None
-    automatic_backfill: bool
-    cron_timezone: str | None
-    queue_name: str | None
-    application_name: str | None
-    shard_key: str | None
-
-
-def _shown(found: ours.ScheduleInfo) -> WorkflowSchedule:
-    return WorkflowSchedule(
-        schedule_id=found.schedule_id,
-        schedule_name=found.schedule_name,
-        workflow_name=found.workflow_name,
-        workflow_class_name=found.workflow_class_name,
-        schedule=found.schedule,
-        status=found.status,
-        context=found.context,
-        last_fired_at=None if found.last_fired_at is None else found.last_fired_at.isoformat(),
-        automatic_backfill=found.catch_up == "all",
-        cron_timezone=found.cron_timezone,
-        queue_name=found.queue_name,
-        application_name=None,
-        shard_key=None,
-    )
-
-
-def _shown_or_none(found: ours.ScheduleInfo | None) -> WorkflowSchedule | None:
-    return None if found is None else _shown(found)
-
-
-def _all_shown(found: list[ours.ScheduleInfo]) -> list[WorkflowSchedule]:
-    return [_shown(one) for one in found]
 
 
 def scheduled(cron: str) -> Callable[[F], F]:
@@ -133,13 +90,13 @@ def apply_schedules(schedules: list[ScheduleInput] | list[ClientScheduleInput]) 
     return given([cast(ours.ScheduleInput, _translated(one)) for one in schedules])
 
 
-@shown(ours.get_schedule, ours.aget_schedule, _shown_or_none)
+@shown(ours.get_schedule, ours.aget_schedule, seed_schedule_or_none)
 def get_schedule(name: str) -> Given:
     """Return a schedule, None if there is none of that name."""
     return given(name)
 
 
-@shown(ours.list_schedules, ours.alist_schedules, _all_shown)
+@shown(ours.list_schedules, ours.alist_schedules, seed_schedules)
 def list_schedules(
     *,
     status: str | list[str] | None = None,

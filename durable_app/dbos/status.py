@@ -7,12 +7,24 @@ from typing import Any, TypedDict, cast
 
 from durable_app import handles, serialization
 from durable_app.dbos import executors
+from durable_app.dbos.shown import seed_schedule
 from durable_app.dbos.times import epoch_ms, epoch_ms_or_none
-from durable_app.engine.retries import RETRY
+from durable_app.engine.messaging import GET_EVENT, RECV
+from durable_app.engine.timers import SLEEP
 from durable_app.limits import DEFAULT_QUEUE
+from durable_app.store.schedules import ScheduleInfo
 
 OURS, THEIRS = "durable.", "DBOS."
 """Prefixes of the steps that the engine records for its own verbs."""
+
+
+def seed_name(name: str) -> str:
+    """Return a step's name with the seed's prefix in place of ours."""
+    return THEIRS + name.removeprefix(OURS) if name.startswith(OURS) else name
+
+
+TIMED = frozenset(map(seed_name, (RECV, GET_EVENT)))
+"""Steps that take a second number, for their timer."""
 
 
 class WorkflowStatusString(Enum):
@@ -139,8 +151,28 @@ def seed_statuses(found: list[handles.WorkflowStatus]) -> list[WorkflowStatus]:
 
 
 def seed_steps(found: list[handles.StepInfo]) -> list[StepInfo]:
-    """Return steps in the seed's fields, without the failed tries that are noted between them."""
-    return [_step(one) for one in found if one.name != RETRY]
+    """Return steps in the seed's fields.
+
+    What the engine notes between steps is left out. A receipt that had nothing to wait for recorded no
+    timer here; there it did, at the next number.
+    """
+    steps = [_step(one) for one in found if not _is_note(one)]
+    numbers = {step["function_id"] for step in steps}
+    for step in [*steps]:
+        timer = step["function_id"] + 1
+        if step["function_name"] in TIMED and timer not in numbers:
+            steps.append(_timer(timer, step))
+    return sorted(steps, key=lambda step: step["function_id"])
+
+
+def _is_note(found: handles.StepInfo) -> bool:
+    return "0" in str(found.step_id).split(".")[1:]
+
+
+def _timer(number: int, step: StepInfo) -> StepInfo:
+    at = step["started_at_epoch_ms"]
+    nothing = StepInfo(**{**step, "output": None, "error": None, "child_workflow_id": None})
+    return {**nothing, "function_id": number, "function_name": seed_name(SLEEP), "completed_at_epoch_ms": at}
 
 
 def _step(found: handles.StepInfo) -> StepInfo:
@@ -156,18 +188,17 @@ def _step(found: handles.StepInfo) -> StepInfo:
     )
 
 
-def seed_name(name: str) -> str:
-    """Return a step's name with the seed's prefix in place of ours."""
-    return THEIRS + name.removeprefix(OURS) if name.startswith(OURS) else name
-
-
 def _output(value: Any) -> Any:
-    """Show the statuses that a recorded look at runs returned."""
-    if isinstance(value, handles.WorkflowStatus):
-        return seed_status(value)
-    if isinstance(value, list) and value and isinstance(value[0], handles.WorkflowStatus):
-        return seed_statuses(value)
-    return value
+    """Show what a recorded look at runs or schedules returned as the look itself showed it."""
+    match value:
+        case handles.WorkflowStatus():
+            return seed_status(value)
+        case ScheduleInfo():
+            return seed_schedule(value)
+        case [handles.WorkflowStatus() | ScheduleInfo(), *_]:
+            return [_output(one) for one in value]
+        case _:
+            return value
 
 
 def _inputs(found: Any) -> WorkflowInputs | None:

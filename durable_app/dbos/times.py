@@ -16,9 +16,3 @@ def epoch_ms_or_none(at: datetime | None) -> int | None:
 def at_epoch_ms(milliseconds: int) -> datetime:
     """Return the time that many milliseconds after 1970."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
-
-
-def parsed(given: str | datetime) -> datetime:
-    """Return the time of a text; one without a zone is UTC."""
-    found = given if isinstance(given, datetime) else datetime.fromisoformat(given)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

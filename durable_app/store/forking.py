@@ -1,5 +1,6 @@
 """Running a history again: under a new id (fork) or under its own (rewind)."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -113,12 +114,19 @@ def _copy_history(original: int, copy: int, plan: Fork) -> None:
         entry.value = _moved(plan, entry.value, entry.serialization, places.event, entry.key) or ""
     _insert(EventHistory, history)
     _insert(Event, _latest_events(copy, history))
-    entries = list(_all(StreamEntry).filter(**below))
-    for value in entries:
-        value.workflow_id = copy
-        value.value = _moved(plan, value.value, value.serialization, places.stream, value.key)
-    _insert(StreamEntry, entries)
+    _copy_streams(copy, list(_all(StreamEntry).filter(**below).order_by("key", "offset")), plan)
     approvals.copy(original, copy, plan.start_step)
+
+
+def _copy_streams(copy: int, entries: list[StreamEntry], plan: Fork) -> None:
+    """Copy entries at the same offsets; what tasks wrote out of order, without the gaps of a cut."""
+    offsets: Counter[str] = Counter()
+    for entry in entries:
+        entry.workflow_id = copy
+        entry.value = _moved(plan, entry.value, entry.serialization, places.stream, entry.key)
+        entry.offset = offsets[entry.key]
+        offsets[entry.key] += 1
+    _insert(StreamEntry, entries)
 
 
 def _moved(plan: Fork, text: str | None, name: str, place: Callable[..., Place], *at: Any) -> str | None:

@@ -13,6 +13,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from durable_app.errors import InvalidOptionError
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import Status, Step, Workflow, WorkflowQuerySet
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
@@ -52,6 +53,9 @@ class Filter:
     completed_before: Moment = None
     dequeued_after: Moment = None
     dequeued_before: Moment = None
+    hides_default_queue: bool = False
+    """Whether runs are seen as by one who knows neither the default queue nor parking: what was started, or
+    waits, is PENDING already, and stands in no queue."""
 
 
 _EQUAL = {
@@ -121,7 +125,20 @@ def matching(wanted: Filter) -> WorkflowQuerySet:
         found = found.filter(queue_name__isnull=False, status__in=ACTIVE)
     if wanted.attributes:
         found = found.with_attributes(wanted.attributes)
-    return found
+    return _without_default_queue(found, wanted) if wanted.hides_default_queue else found
+
+
+def _without_default_queue(found: WorkflowQuerySet, wanted: Filter) -> WorkflowQuerySet:
+    if wanted.queues_only:
+        found = found.exclude(queue_name=DEFAULT_QUEUE)
+    if wanted.status is None:
+        return found
+    statuses = {wanted.status} if isinstance(wanted.status, str) else set(wanted.status)
+    started = Q(status=Status.ENQUEUED, queue_name=DEFAULT_QUEUE)
+    conditions = Q(status__in=statuses) & ~started
+    if Status.PENDING in statuses:
+        conditions |= started | Q(status=Status.WAITING)
+    return found.filter(conditions)
 
 
 def _has_prefix(prefixes: Names) -> Q:
@@ -137,7 +154,7 @@ def _conditions(wanted: Filter) -> dict[str, Any]:
     conditions: dict[str, Any] = {}
     for name, column in _EQUAL.items():
         value = getattr(wanted, name)
-        if value is not None:
+        if value is not None and not (name == "status" and wanted.hides_default_queue):
             values = [value] if isinstance(value, str) else list(value)
             conditions[f"{column}__in"] = values
     for name, lookup in _COMPARED.items():

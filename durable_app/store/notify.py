@@ -5,6 +5,7 @@ the keys to listening workers (each notifying commit takes a lock of the whole c
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -177,8 +178,9 @@ def announce(*keys: str) -> None:
         _notifiers.setdefault(os.getpid(), Notifier()).add(keys)
 
 
+@atexit.register  # before the database's connections are closed: what is registered last comes first
 def close() -> None:
-    """End this process's notifier; the next announcement starts another."""
+    """Say what is left to say, and end this process's notifier; the next announcement starts another."""
     notifier = _notifiers.pop(os.getpid(), None)
     if notifier is not None:
         notifier.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Count, Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 
 from durable_app import clock
@@ -111,6 +111,13 @@ def get(worker_id: str) -> Worker | None:
     """Return an incarnation's row."""
     found: Worker | None = _workers().filter(pk=worker_id).first()
     return found
+
+
+@database.retried
+def all_workers() -> list[Worker]:
+    """Return incarnations of workers, the newest first, each with the number of runs it executes."""
+    running = Count("runs", filter=Q(runs__status=Status.PENDING))
+    return list(_workers().filter(kind="worker").annotate(running=running).order_by("-started_at"))
 
 
 @database.retried

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from durable_app.store.records import Checkpoint, NewRun, Outcome
+from durable_app.store.records import Checkpoint, Entry, NewRun, Outcome
 
 Moment = Literal["before", "uncommitted", "after"]
 Hit = Callable[[tuple[Any, ...], Any], bool]
@@ -58,6 +58,10 @@ POINTS = {
     "after-outcome": Point(target="store.database.commit", when="after", counts=_writes(Outcome)),
     "finishing": Point(target="store.runs.finish_awaited", when="uncommitted"),
     "finished": Point(target="store.runs.finish_awaited", when="after"),
+    "before-entry": Point(target="store.database.commit", when="before", counts=_writes(Entry)),
+    "after-entry": Point(target="store.database.commit", when="after", counts=_writes(Entry)),
+    "heeding": Point(target="store.streams.append_awaited", when="uncommitted"),
+    "heeded": Point(target="store.streams.append_awaited", when="after"),
     "before-parking": Point(target="store.waits.park", when="before"),
     "parking": Point(target="store.waits.park", when="uncommitted"),
     "parked": Point(target="store.waits.park", when="after"),

@@ -9,7 +9,18 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from durable_app import recv, send, set_event, sleep, start_workflow, step, transaction, workflow, workflow_id
+from durable_app import (
+    patch,
+    recv,
+    send,
+    set_event,
+    sleep,
+    start_workflow,
+    step,
+    transaction,
+    workflow,
+    workflow_id,
+)
 from tests.shop.models import Effect
 
 
@@ -93,6 +104,12 @@ def side_trip(ledger: str) -> list[object]:
 @workflow
 def short_trip(ledger: str) -> list[str]:
     return [plain(ledger, "first"), charge("paid"), plain(ledger, "last")]
+
+
+@workflow
+def patched_trip(ledger: str) -> list[str]:
+    """Take the new way, once the marker that says so is recorded."""
+    return [plain(ledger, "first"), plain(ledger, "new" if patch("way") else "old"), plain(ledger, "last")]
 
 
 @workflow

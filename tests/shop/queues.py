@@ -7,6 +7,7 @@ from pathlib import Path
 
 from durable_app import step, workflow, workflow_id
 
+
 def log(folder: str, key: str, what: str) -> None:
     """Append a line; lines this short are written whole. The clock is the same in all processes."""
     line = f"{workflow_id()} {key or '-'} {what} {os.getpid()} {time.monotonic_ns()}\n"

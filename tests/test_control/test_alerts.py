@@ -84,6 +84,7 @@ def test_the_mail_goes_to_the_admins(settings: Any) -> None:
     """Issue 4.6. The ready-made handler."""
     address = "ann@example.com"
     settings.ADMINS = [address if django.VERSION >= (6,) else ("Ann", address)]
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # 6.1
     settings.DURABLE = {"ALERTS": {"HANDLERS": ["durable_app.alert_handlers.email"], "FAILURES": 1}}
     fail(1)
     with Worker(threads=1):

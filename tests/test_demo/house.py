@@ -14,6 +14,7 @@ from tests.databases import from_url
 from tests.helpers import wait_until
 
 NUMBER = re.compile(r"/orders/([2-9A-HJKMNP-Z]{10})/")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:[1-9]\d*")
 
 
 class House:
@@ -41,7 +42,15 @@ class House:
         address = f"127.0.0.1:{free_port(0)}"
         self.children.start("site", "-m", "django", "runserver", "--noreload", address)
         self.browser = Browser(f"http://{address}")
-        wait_until(lambda: answers(self.browser), what="the site")
+        wait_until(self._is_open, what="the site")
+
+    def _is_open(self) -> bool:
+        self.children.check()
+        try:
+            self.browser.open("/")
+        except DemoFailed:
+            return False
+        return True
 
     def run(self, *command: str) -> str:
         """Run a command of Django's to its end; return what it printed."""
@@ -52,11 +61,10 @@ class House:
         return child.log.read_text()
 
     def _serve(self, package: str, *arguments: str) -> str:
-        port = free_port(0)
-        self.children.start(package, "-m", f"demo_project.{package}", "--port", str(port), *arguments)
-        browser = Browser(f"http://127.0.0.1:{port}")
-        wait_until(lambda: answers(browser), what=package)
-        return browser.site
+        """Start a server on a free port; return the address that it prints."""
+        child = self.children.start(package, "-m", f"demo_project.{package}", "--port", "0", *arguments)
+        found = wait_until(lambda: ADDRESS.search(child.log.read_text()), what=f"the address of {package}")
+        return found[0]
 
     # workers
 
@@ -133,12 +141,3 @@ class House:
         with self.books.cursor() as cursor:
             cursor.execute(sql, parameters)
             return [tuple(row) for row in cursor.fetchall()]
-
-
-def answers(browser: Browser) -> bool:
-    """Whether a server is there."""
-    try:
-        browser.open("/")
-    except DemoFailed:
-        return False
-    return True

@@ -24,10 +24,8 @@ from durable_app import (
     aread_stream_offset,
     asend,
     cancel_workflow,
-    close_stream,
     read_stream,
     read_stream_offset,
-    recv,
     send,
     start_workflow,
     step,
@@ -38,6 +36,7 @@ from durable_app.models import Status, StreamEntry
 from durable_app.worker.worker import Worker
 from tests.helpers import in_thread, wait_for_status, wait_until
 from tests.shop import flow
+from tests.shop.flow import dictate
 
 
 def run_directly(workflow_id: str, func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,15 +66,6 @@ def one_value(reader: str, *args: Any, **kwargs: Any) -> Any:
 
 
 READERS = pytest.mark.parametrize("reader", ["sync", "async"])
-
-
-@workflow
-def dictate(key: str, close: bool = True) -> None:
-    """Write what the messages say, one value for each, until one says to stop."""
-    while (value := recv("say", 3600)) != "stop":
-        write_stream(key, value)
-    if close:
-        close_stream(key)
 
 
 @workflow

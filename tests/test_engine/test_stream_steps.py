@@ -31,7 +31,8 @@ from durable_app.models import Status, Step, StreamEntry, Wait, Workflow
 from durable_app.worker.worker import Worker
 from tests.helpers import execute_again, step_names, wait_for_status, wait_until
 from tests.shop import flow
-from tests.test_engine.test_stream_readers import dictate, run_directly
+from tests.shop.flow import dictate
+from tests.test_engine.test_stream_readers import run_directly
 
 FOLLOWERS = pytest.mark.parametrize("follower", [flow.follow, flow.afollow])
 PICKERS = pytest.mark.parametrize("picker", [flow.pick, flow.apick])

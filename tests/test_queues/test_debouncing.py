@@ -1,12 +1,12 @@
 """Debouncing: of many calls in a short time the last one runs."""
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from durable_app import (
     ConfiguredInstance,
@@ -285,7 +285,7 @@ def test_the_twin_does_the_same():
         handles = [await debouncer.adebounce("key", HOUR, what) for what in ("one", "two")]
         return {handle.workflow_id for handle in handles}
 
-    assert asyncio.run(twice()) == {only().workflow_id}
+    assert async_to_sync(twice)() == {only().workflow_id}
 
 
 def test_the_delay_of_a_debounced_run_can_be_set(frozen: None):
@@ -336,12 +336,11 @@ def test_a_refusal_in_a_workflow_is_recorded(worker: Worker):
 
 def test_a_coroutine_workflow_bounces_too():
     """221, 224."""
-    found = asyncio.run(_call(abounce, "key"))
-    assert found == Workflow.objects.get(name="index").workflow_id
 
+    async def call() -> str:
+        return await abounce("key")
 
-async def _call(func: Any, *args: Any) -> Any:
-    return await func(*args)
+    assert async_to_sync(call)() == Workflow.objects.get(name="index").workflow_id
 
 
 def test_a_step_cannot_bounce():
@@ -380,9 +379,11 @@ def test_bounces_against_the_release():
         return [bounce(f"{number}-{turn}", period=0.002) for turn in range(25)]
 
     releaser = in_thread(release)
-    callers = [in_thread(call, number) for number in range(3)]
-    answers = [one.result(60) for one in callers]
-    over.set()
+    try:
+        callers = [in_thread(call, number) for number in range(3)]
+        answers = [one.result(60) for one in callers]
+    finally:
+        over.set()
     releaser.result(60)
     make_due()
     inputs = {row.workflow_id: row.inputs for row in Workflow.objects.all()}

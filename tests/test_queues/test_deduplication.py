@@ -75,6 +75,7 @@ def test_a_second_enqueue_is_refused_while_the_first_is_active(worker: Worker):
         assert caught.value.workflow_id == first.workflow_id
         assert (caught.value.queue_name, caught.value.deduplication_id) == ("line", "key")
         register_queue("line")  # now it may start
+    gate.set()
     assert Workflow.objects.count() == 1
 
 
@@ -227,8 +228,10 @@ def test_singletons_while_their_holders_end():
         return [put(duplication_policy="return-existing").workflow_id for _ in range(15)]
 
     ender = in_thread(end_them)
-    callers = [in_thread(want) for _ in range(4)]
-    found = {one for caller in callers for one in caller.result(60)}
-    over.set()
+    try:
+        callers = [in_thread(want) for _ in range(4)]
+        found = {one for caller in callers for one in caller.result(60)}
+    finally:
+        over.set()
     assert ender.result(60) > 1
     assert found == set(Workflow.objects.values_list("workflow_id", flat=True))

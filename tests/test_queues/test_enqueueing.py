@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -167,7 +168,7 @@ def test_the_async_twins_enqueue_too():
         handles += await line.aenqueue_many(say, [5])
         return [handle.workflow_id for handle in handles]
 
-    ids = asyncio.run(enqueue_five())
+    ids = async_to_sync(enqueue_five)()
     rows = Workflow.objects.order_by("pk").values_list("workflow_id", "status", "queue_name")
     assert list(rows) == [(one, Status.ENQUEUED, "line") for one in ids]
 
