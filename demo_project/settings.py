@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_crontab",
     "durable_app",
     "demo_project.orders",
     "demo_project.ingestion",
@@ -78,6 +79,10 @@ LOGGING = {
 }
 
 DURABLE = {"POLL_INTERVAL": timedelta(milliseconds=250)}
+
+# Where no worker may run: `python manage.py crontab add`, and cron is one for most of each minute.
+CRONJOBS = [("* * * * *", "durable_app.cron.tick")]
+CRONTAB_EXECUTABLE = "crontab"
 
 PAYMENT_PROVIDER_URL = os.environ.get("PAYMENT_PROVIDER_URL", "http://127.0.0.1:8001")
 PAYMENT_TIMEOUT = timedelta(minutes=10)

@@ -8,6 +8,7 @@ that cron still runs.
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def listed(key: str) -> CronJob:
 def _all_listed() -> Iterator[CronJob]:
     for setting in dir(settings):
         if setting.endswith(SUFFIX):
-            yield from jobs_in(setting)
+            with suppress(InvalidOptionError):  # a list of somebody else's, or with a slip in it
+                yield from jobs_in(setting)
 
 
 def _job(setting: str, position: int, given: Any) -> CronJob:

@@ -136,6 +136,17 @@ from durable_app.scheduling import (
     scheduled,
 )
 from durable_app.serialization import serializable
+from durable_app.statistics import (
+    Metrics,
+    StepAggregate,
+    WorkflowAggregate,
+    astep_aggregates,
+    aworkflow_aggregates,
+    aworkflow_metrics,
+    step_aggregates,
+    workflow_aggregates,
+    workflow_metrics,
+)
 from durable_app.store.schedules import (
     ScheduleInfo,
 )
@@ -171,6 +182,7 @@ __all__ = [
     "ConfiguredInstance",
     "Debouncer",
     "FIRED_AT",
+    "Metrics",
     "Queue",
     "ScheduleInfo",
     "ScheduleInput",
@@ -181,11 +193,13 @@ __all__ = [
     "SetWorkflowID",
     "SetWorkflowTimeout",
     "Status",
+    "StepAggregate",
     "StepInfo",
     "StepOptions",
     "StepReservation",
     "StepStatus",
     "VersionInfo",
+    "WorkflowAggregate",
     "WorkflowHandle",
     "WorkflowStatus",
     "aapply_schedules",
@@ -240,12 +254,15 @@ __all__ = [
     "asleep",
     "assumed_role",
     "astart_workflow",
+    "astep_aggregates",
     "atrigger_schedule",
     "aupdate_workflow_attributes",
     "authenticated_roles",
     "authenticated_user",
     "await_first",
     "await_for_approval",
+    "aworkflow_aggregates",
+    "aworkflow_metrics",
     "awrite_stream",
     "backfill_schedule",
     "cancel_workflow",
@@ -300,6 +317,7 @@ __all__ = [
     "sleep",
     "start_workflow",
     "step",
+    "step_aggregates",
     "step_id",
     "step_status",
     "transaction",
@@ -308,7 +326,9 @@ __all__ = [
     "wait_first",
     "wait_for_approval",
     "workflow",
+    "workflow_aggregates",
     "workflow_id",
+    "workflow_metrics",
     "write_stream",
 ]
 __all__ += errors.__all__

@@ -33,7 +33,7 @@ CRACKED = "tests.shop.punctual.cracked"
 Lines = list[tuple[Any, ...]]
 
 
-def read(settings: Any, *lines: tuple[Any, ...]) -> list[CronJob]:
+def read(settings: Any, *lines: Any) -> list[CronJob]:
     settings.CRONJOBS = list(lines)
     return jobs_in("CRONJOBS")
 
@@ -91,6 +91,7 @@ def test_a_job_is_found_by_its_key_in_every_list_of_jobs(settings: Any) -> None:
     settings.CRONJOBS = []
     settings.IMPORTED_CRONJOBS = [("0 3 * * *", STRUCK)]
     settings.OTHER_JOBS = [("0 4 * * *", STRUCK_WITH, ["a"])]
+    settings.BROKEN_CRONJOBS = {"0 4 * * *": STRUCK}
     assert listed(STRUCK) == plain
     for key in (given.key, "os.abort", ""):
         with pytest.raises(InvalidOptionError, match="lists the job"):

@@ -228,8 +228,8 @@ def test_an_instance_that_no_process_has(worker: Worker) -> None:
     """90, 199. A run of an unknown instance does not harm the worker: it waits for code that has it."""
     with SetWorkflowID("m"):
         start_workflow(NORTH.sell, "tea").get_result(timeout=60)
-    execute_again("m")
     Workflow.objects.filter(workflow_id="m").update(config_name="west")
+    execute_again("m")
     assert start_workflow(NORTH.sell, "coffee").get_result(timeout=60) == "n:coffee"
     wait_for_status("m", "WAITING")
     found = get_workflow_status("m")

@@ -1,5 +1,6 @@
 """The page of the webhooks: what is on its way, what has arrived, and a button that breaks the receiver."""
 
+import contextlib
 import secrets
 from http.client import HTTPException
 from typing import Any
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from demo_project.outbox import receiver
 from demo_project.outbox.models import Event
 from demo_project.outbox.workflows import deliveries, publish
+from durable_app import NonExistentQueueError
 from durable_app.models import Queue
 
 SHOWN = 20
@@ -48,7 +50,8 @@ def _obey(action: str) -> str:
             return "The receiver does not even answer to that."
         return f"The receiver answers 503 for {OUTAGE_SECONDS} seconds. Send some events now."
     if action == "resume":
-        deliveries.resume()
+        with contextlib.suppress(NonExistentQueueError):
+            deliveries.resume()
         return "Workers take from the queue again."
     with transaction.atomic():
         for _ in range(BATCH):
@@ -63,9 +66,16 @@ def _context() -> dict[str, Any]:
     return {
         "events": events,
         "waiting": Event.objects.filter(state=Event.State.PENDING).count(),
-        "paused": Queue.objects.filter(pk=deliveries.name).first() if deliveries.is_paused else None,
+        "paused": _paused(),
         "down_for": down_for,
     }
+
+
+def _paused() -> Queue | None:
+    """Return the queue's row while it is paused; before the first worker's start there is no row."""
+    with contextlib.suppress(NonExistentQueueError):
+        return Queue.objects.get(pk=deliveries.name) if deliveries.is_paused else None
+    return None
 
 
 def _inbox() -> tuple[dict[str, int], float | None]:

@@ -8,20 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from durable_app import callables, decorators
+from durable_app.dbos.declared import declared
 from durable_app.dbos.pairs import unused
 from durable_app.dbos.process import require_launched
 from durable_app.dbos.serialization import Format, Validator, format_name, validator
 from durable_app.dbos.threads import blocking
 from durable_app.engine.context import current
-from durable_app.registry import TEMPORARY, registry
+from durable_app.registry import registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=type)
-
-_names: set[str] = set()
-_classes: set[str] = set()
-"""What was registered here, to be forgotten by ``DBOS.destroy(destroy_registry=True)``."""
 
 
 class StepOptions(TypedDict, total=False):
@@ -83,7 +80,7 @@ def workflow(**options: Unpack[WorkflowOptions]) -> Callable[[Callable[P, R]], C
             serialization_type=format_name(options.get("serialization_type")),
             validate_args=validator(options.get("validate_args")),
         )
-        _names.add(made.name)
+        declared.functions.add(made.name)
         return made
 
     return decorate
@@ -94,7 +91,7 @@ def step(**options: Unpack[StepOptions]) -> Callable[[Callable[P, R]], Callable[
 
     def decorate(func: Callable[P, R]) -> Callable[P, R]:
         made: _Step[P, R] = _Step(func, options.get("name"), decorators.StepOptions(**options))
-        _names.add(made.name)
+        declared.functions.add(made.name)
         return made
 
     return decorate
@@ -107,7 +104,7 @@ def transaction(
 
     def decorate(func: Callable[P, R]) -> Callable[P, R]:
         made: _Transaction[P, R] = _Transaction(func, name=name, using=None, isolation_level=isolation_level)
-        _names.add(made.name)
+        declared.functions.add(made.name)
         return made
 
     return decorate
@@ -116,6 +113,10 @@ def transaction(
 class DBOSConfiguredInstance(callables.ConfiguredInstance):
     """Base of classes with workflows on their instances; ``config_name`` is the instance's stable name."""
 
+    def __init__(self, config_name: str) -> None:
+        super().__init__(config_name)
+        declared.instances.append(self)
+
 
 def dbos_class(class_name: str | None = None) -> Callable[[C], C]:
     """Class decorator: register a class whose methods are workflows, under a name of its own."""
@@ -123,22 +124,7 @@ def dbos_class(class_name: str | None = None) -> Callable[[C], C]:
     def decorate(cls: C) -> C:
         name = class_name or cls.__qualname__
         registry.add_class(name, cls)
-        _classes.add(name)
+        declared.classes.add(name)
         return cls
 
     return decorate
-
-
-def forget_all() -> None:
-    """Forget every function, class and instance that was registered here."""
-    for name in _names:
-        registry.steps.pop(name, None)
-        registry.workflows.pop(name, None)
-        registry.workflows.pop(TEMPORARY + name, None)
-    for name in _classes:
-        registry.classes.pop(name, None)
-    for key, instance in list(registry.instances.items()):
-        if isinstance(instance, DBOSConfiguredInstance):
-            del registry.instances[key]
-    _names.clear()
-    _classes.clear()

@@ -7,8 +7,9 @@ from django.db import Error
 
 from durable_app import checks, conf
 from durable_app.dbos import config as configuration
-from durable_app.dbos import functions, serialization
+from durable_app.dbos import serialization
 from durable_app.dbos.config import DBOSConfig
+from durable_app.dbos.declared import declared
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
 from durable_app.dbos.executors import executor_id, own_leases
 from durable_app.dbos.process import process
@@ -101,7 +102,7 @@ def destroy(*, destroy_registry: bool = False, workflow_completion_timeout_sec: 
         conf.override()
         serialization.substitute(None)
         if destroy_registry:
-            functions.forget_all()
+            declared.forget()
 
 
 def _stop(worker: Worker, grace: float) -> None:

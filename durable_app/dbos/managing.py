@@ -3,9 +3,10 @@
 from typing import Any, TypedDict, Unpack
 
 from durable_app import public as ours
-from durable_app.dbos import executors
+from durable_app.dbos import executors, times
 from durable_app.dbos.pairs import Given, given, handling, handling_all, plain, shown, unused
 from durable_app.dbos.status import seed_status_or_none, seed_statuses, seed_steps
+from durable_app.store import listing
 
 
 @plain(ours.cancel_workflow, ours.acancel_workflow)
@@ -168,11 +169,17 @@ class Filters(TypedDict, total=False):
     parent_shard_key: str | None
 
 
+_UNTIL = ("end_time", "completed_before", "dequeued_before")
+
+
 def _translated(filters: Filters) -> dict[str, Any]:
     """Return our filters; one application has a database here, so its name selects nothing."""
     found: dict[str, Any] = dict(filters)
     found.pop("application_name", None)
     unused(**{name: found.pop(name, None) for name in ("shard_key", "parent_shard_key")})
+    for name in _UNTIL:
+        until = listing.moment(name, found.get(name))
+        found[name] = None if until is None else times.end_of_millisecond(until)
     if found.get("executor_id") is not None:
         found["worker"] = executors.workers(found["executor_id"])
     found.pop("executor_id", None)

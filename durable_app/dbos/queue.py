@@ -5,6 +5,7 @@ from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from durable_app import public as ours
 from durable_app.dbos import times, workflows
+from durable_app.dbos.declared import declared
 from durable_app.dbos.error import DBOSException
 from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
 from durable_app.dbos.pairs import Given, given, plain, shown, unused
@@ -117,6 +118,7 @@ class Queue:
     ) -> None:
         limits = {"concurrency": concurrency, "limiter": limiter, "priority_enabled": False}
         self.ours = ours.Queue(name, **_translated({**limits, **options}))
+        declared.queues.add(name)
         if process.worker is not None:
             blocking(process.worker.declare)
 
@@ -153,9 +155,9 @@ class Queue:
 
     def limits(self) -> Limits:
         """Return the limits: the database's, or before the launch the declared ones."""
-        declared = registry.queues.get(self.name)
-        if process.worker is None and declared is not None:
-            return declared.limits
+        found = registry.queues.get(self.name)
+        if process.worker is None and found is not None:
+            return found.limits
         return self.ours.limits
 
     @property

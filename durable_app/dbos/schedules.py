@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Required, TypedDict, TypeVar, Unpack, cast
 
 from durable_app import public as ours
+from durable_app.callables import decorated_in
+from durable_app.dbos.declared import declared
 from durable_app.dbos.pairs import Given, given, handling, handling_all, plain, shown, unused
 from durable_app.dbos.process import process
 from durable_app.dbos.shown import seed_schedule_or_none, seed_schedules
@@ -45,10 +47,11 @@ def scheduled(cron: str) -> Callable[[F], F]:
     """Decorator: start a workflow at each tick, with the tick and the actual time as its arguments."""
 
     def decorate(func: F) -> F:
-        declared = ours.scheduled(cron, context=ours.FIRED_AT)(func)
+        found = ours.scheduled(cron, context=ours.FIRED_AT)(func)
+        declared.schedules.add(decorated_in(func).name)
         if process.worker is not None:
             blocking(process.worker.declare)
-        return declared
+        return found
 
     return decorate
 

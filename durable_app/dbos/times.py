@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
 
 def epoch_ms(at: datetime) -> int:
-    """Return a time in milliseconds since 1970."""
-    return round(at.timestamp() * 1000)
+    """Return a time in whole milliseconds since 1970."""
+    return (at - EPOCH) // MILLISECOND
 
 
 def epoch_ms_or_none(at: datetime | None) -> int | None:
@@ -15,4 +18,9 @@ def epoch_ms_or_none(at: datetime | None) -> int | None:
 
 def at_epoch_ms(milliseconds: int) -> datetime:
     """Return the time that many milliseconds after 1970."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    return EPOCH + milliseconds * MILLISECOND
+
+
+def end_of_millisecond(at: datetime) -> datetime:
+    """Return the last moment that the seed, whose times are milliseconds, does not tell from this one."""
+    return at_epoch_ms(epoch_ms(at) + 1) - timedelta.resolution

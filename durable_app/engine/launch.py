@@ -195,7 +195,7 @@ def encoded_attributes(attributes: dict[str, Any] | None) -> str | None:
         raise SerializationError(f"the attributes are not plain JSON: {error}") from None
     if not is_storable(text) or _NUL.search(text):
         raise SerializationError("the attributes have characters that databases do not store")
-    return text
+    return json.dumps(attributes)
 
 
 def _identity(definition: Definition, child_of: Parent | None) -> Identity:

@@ -37,7 +37,7 @@ class HasPairs(Lookup):
         column, params = self.process_lhs(compiler, connection)
         parts, values = ["1 = 1"], []
         for key, value in self.rhs.items():
-            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            text = json.dumps(value, separators=(",", ":"))  # escaped as Django, and ``launch``, store it
             parts.append(_PAIR.format(column=column))
             values += [*params, key, text, text, text]
         return f"({' AND '.join(parts)})", values

@@ -33,6 +33,12 @@ SET status = 'PENDING', worker_id = %(worker)s, attempt = attempt + 1,
 
 _RETURNING = "RETURNING {}, run.priority".format(", ".join(f'run."{name}"' for name in _COLUMNS))
 
+READY = """
+run.status = 'ENQUEUED' AND run.name = ANY(%(names)s)
+AND (%(any_version)s OR run.app_version = %(version)s OR (run.app_version IS NULL AND %(unversioned)s))
+"""
+"""What ``ready`` says, with the parameters of ``whose``."""
+
 # The rows are selected first, behind a materialized CTE: ``UPDATE ... IN (subquery LIMIT n)`` was seen to
 # take 50 rows for 1, when the planner ran the subquery once a row. One index scan a queue, and the queues
 # take turns: a long backlog in one neither slows the others down nor stands before them.
@@ -42,9 +48,7 @@ WITH ready AS MATERIALIZED (
     FROM unnest(%(queues)s::text[]) AS line(queue_name)
     CROSS JOIN LATERAL (
         SELECT run.id, run.priority FROM durable_app_workflow AS run
-        WHERE run.status = 'ENQUEUED' AND run.queue_name = line.queue_name AND run.name = ANY(%(names)s)
-          AND (%(any_version)s OR run.app_version = %(version)s
-               OR (run.app_version IS NULL AND %(unversioned)s))
+        WHERE run.queue_name = line.queue_name AND {READY}
         ORDER BY run.priority, run.id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     ) AS found
     ORDER BY row_number() OVER (PARTITION BY line.queue_name ORDER BY found.priority, found.id),
@@ -81,16 +85,23 @@ def claim(
     return _claimed_by(
         CLAIM,
         {
-            "names": names,
+            **whose(claimer, names),
             "queues": lines,
-            "any_version": not claimer.app_version,
-            "version": claimer.app_version,
-            "unversioned": claimer.takes_unversioned,
             "limit": limit,
             "worker": claimer.worker_id,
             "now": clock.now(),
         },
     )
+
+
+def whose(claimer: Claimer, names: list[str]) -> dict[str, Any]:
+    """Return the parameters of ``READY``."""
+    return {
+        "names": names,
+        "any_version": not claimer.app_version,
+        "version": claimer.app_version,
+        "unversioned": claimer.takes_unversioned,
+    }
 
 
 def _claimed_by(statement: str, given: dict[str, Any]) -> list[Claimed]:

@@ -7,6 +7,7 @@ one is filling it. Queues without limits never come here.
 
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from durable_app.limits import RateLimit
 from durable_app.models import Queue, QueueStart, Status, Workflow
 from durable_app.store import claims, database, queues
 from durable_app.store.claims import Claimer
-from durable_app.store.partitions import Pick, interleaved, keys_after
+from durable_app.store.partitions import Pick, first_of, interleaved, keys_after
 from durable_app.store.records import Claimed
 
 CONTENDED = 0.02
@@ -82,6 +83,7 @@ class _Choice:
         self._name = row.name
         self._limits = row.limits
         self._claimer = claimer
+        self._names = names
         self._ready = _ready(claimer, row.name, names)
         self._taken = taken
 
@@ -95,40 +97,58 @@ class _Choice:
         else:
             self.picks = self._line(self._ready, budget)
 
-    def _line(self, ready: Any, budget: _Budget, key: str | None = None) -> list[Pick]:
-        """Choose by priority and insertion: runs that go on, then those that start."""
-        locked = ready.select_for_update(skip_locked=True, no_key=True).order_by("priority", "pk")
-        going_on = locked.filter(started_at__isnull=False).values_list("pk", flat=True)[: budget.room]
-        picks = [Pick(run=pk, key=key, starts=False) for pk in going_on]
+    def _line(self, ready: Any, budget: _Budget) -> list[Pick]:
+        """Choose by priority and insertion: runs that have begun, then those that start."""
+        picks = _going_on(ready, budget.room)
         fresh = min(budget.room - len(picks), budget.starts)
         if fresh > 0:
-            starting = locked.filter(started_at__isnull=True).values_list("pk", flat=True)[:fresh]
-            picks += [Pick(run=pk, key=key, starts=True) for pk in starting]
+            starting = _locked(ready.filter(started_at__isnull=True)).order_by("priority", "pk")[:fresh]
+            picks += [Pick(run=pk, key=key, starts=True) for pk, key in starting]
         return picks
 
     # by partition
 
     def _fill_by_partition(self, budget: _Budget) -> None:
         """Choose one run of each key in turn, until there is no more room, or nothing more to choose."""
-        budgets = self._budgets_by_key()
-        unseen = self._unseen_key()
-        begun = self._ready.filter(started_at__isnull=False).values_list("partition_key", flat=True)
-        going_on = set(begun.distinct())
-        if budget.starts < 1 and not going_on:
+        going_on = self._ready.filter(started_at__isnull=False).values_list("partition_key", flat=True)
+        begun = set(going_on.distinct())
+        if budget.starts < 1 and not begun:
             return
-        lines = []
-        for key in keys_after(self._name, self._taken.last_key):
-            mine = budget.within(budgets.get(key, unseen))
-            if mine.room < 1 or (mine.starts < 1 and key not in going_on):
-                continue
-            line = self._line(self._ready.filter(partition_key=key), mine, key)
-            if line:
-                lines.append(line)
+        lines: list[list[Pick]] = []
+        for batch in self._open_keys(budget, begun):
+            lines += self._lines(batch, begun)
             if len(lines) >= budget.room:
                 break
-        self.picks = interleaved(lines, room=budget.room, starts=budget.starts)
-        turns = [pick.key for pick in self.picks[: len(lines)] if pick.key is not None]
+        picks = interleaved(lines, room=budget.room, starts=budget.starts)
+        held = dict(_locked(self._ready.filter(pk__in=[pick.run for pick in picks])))
+        self.picks = [pick for pick in picks if pick.run in held]
+        turns = [pick.key for pick in picks[: len(lines)] if pick.key is not None]
         self._taken.last_key = turns[-1] if turns else self._taken.last_key
+
+    def _open_keys(self, budget: _Budget, begun: set[str]) -> Iterator[dict[str, _Budget]]:
+        """Yield what the keys may that may take anything, in their turn, as many at once as may be needed."""
+        budgets, unseen, batch = self._budgets_by_key(), self._unseen_key(), {}
+        for key in keys_after(self._name, self._taken.last_key):
+            mine = budget.within(budgets.get(key, unseen))
+            if mine.room > 0 and (mine.starts > 0 or key in begun):
+                batch[key] = mine
+            if len(batch) == budget.room:
+                yield batch
+                batch = {}
+        yield batch
+
+    def _lines(self, batch: dict[str, _Budget], begun: set[str]) -> list[list[Pick]]:
+        """Return for each key that has any the runs that it may take."""
+        limit = max((min(mine.room, mine.starts) for mine in batch.values()), default=0)
+        fresh = first_of(self._claimer, self._names, self._name, list(batch), limit) if limit else {}
+        lines = []
+        for key, mine in batch.items():
+            line = _going_on(self._ready.filter(partition_key=key), mine.room) if key in begun else []
+            left = max(0, min(mine.room - len(line), mine.starts))
+            line += [Pick(run=run, key=key, starts=True) for run in fresh.get(key, [])[:left]]
+            if line:
+                lines.append(line)
+        return lines
 
     def _unseen_key(self) -> _Budget:
         """Return what a key may that has no running run and no recent start."""
@@ -193,6 +213,17 @@ class _Choice:
 
 
 _STARTS: dict[str, Any] = {"count": Count("pk"), "first": Min("started_at")}
+
+
+def _going_on(ready: Any, room: int) -> list[Pick]:
+    """Return the first of the runs that have begun."""
+    begun = _locked(ready.filter(started_at__isnull=False)).order_by("priority", "pk")[:room]
+    return [Pick(run=pk, key=key, starts=False) for pk, key in begun]
+
+
+def _locked(ready: Any) -> Any:
+    """Return row and key of these runs, locked; those that somebody else has locked are passed over."""
+    return ready.select_for_update(skip_locked=True, no_key=True).values_list("pk", "partition_key")
 
 
 def _running_counts(claimer: Claimer) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from durable_app.store import database
+from durable_app.store.claims import READY, Claimer, ready, whose
 
 BATCH = 200
-"""Keys a statement."""
+"""Keys that one statement lists."""
 
 # One index lookup a key, however many runs stand behind it ("loose index scan").
 _KEYS_AFTER = """
@@ -24,6 +25,18 @@ WITH RECURSIVE line(key) AS (
 )
 SELECT key FROM line WHERE key IS NOT NULL LIMIT %(limit)s
 """
+
+
+_FIRST = f"""
+SELECT line.key, found.id
+FROM unnest(%(keys)s::text[]) AS line(key)
+CROSS JOIN LATERAL (
+    SELECT run.id, run.priority FROM durable_app_workflow AS run
+    WHERE run.queue_name = %(queue)s AND run.partition_key = line.key AND run.started_at IS NULL AND {READY}
+    ORDER BY run.priority, run.id LIMIT %(limit)s
+) AS found
+ORDER BY found.priority, found.id
+"""  # noqa: S608  (names from `claims`)
 
 
 class Pick(NamedTuple):
@@ -55,6 +68,25 @@ def _ascending(queue: str, after: str) -> Iterator[str]:
         if len(keys) < BATCH:
             return
         after = keys[-1]
+
+
+def first_of(
+    claimer: Claimer, names: list[str], queue: str, keys: list[str], limit: int
+) -> dict[str, list[int]]:
+    """Return the first runs of each key that have not begun, up to ``limit`` each; none is locked."""
+    found: dict[str, list[int]] = {key: [] for key in keys}
+    if database.is_postgres():
+        with database.connection().cursor() as cursor:
+            given = {**whose(claimer, names), "queue": queue, "keys": keys, "limit": limit}
+            cursor.execute(_FIRST, given)
+            for key, run in cursor.fetchall():
+                found[key].append(run)
+        return found
+    fresh = ready(claimer, names).filter(queue_name=queue, started_at__isnull=True)
+    for key in keys:  # one by one, where a statement is no trip to a server
+        line = fresh.filter(partition_key=key).order_by("priority", "pk")
+        found[key] += line.values_list("pk", flat=True)[:limit]
+    return found
 
 
 def interleaved(lines: list[list[Pick]], *, room: int, starts: int) -> list[Pick]:

@@ -70,7 +70,7 @@ class ScheduleInfo:
 def create(definition: ScheduleDefinition, schedule_id: uuid.UUID) -> None:
     """Insert a schedule; again, with the same id, it changes nothing.
 
-    Raises ScheduleExistsError if the name is taken, NonExistentQueueError.
+    Raises ScheduleExistsError if the name is taken, NonExistentQueueError, InvalidOptionError.
     """
     with database.transact():
         _check_queues([definition])
@@ -92,7 +92,7 @@ def apply(definitions: Iterable[ScheduleDefinition], *, delete_others: bool = Fa
         for definition in wanted:
             if not _insert(definition, uuid.uuid4()):
                 row = _locked(definition.name)
-                if row.is_declared:
+                if row.is_declared and row.status != ScheduleStatus.RETIRED:
                     raise ScheduleExistsError(definition.name, "is declared in code: change it there")
                 _redefine(row, definition)
         if delete_others:
@@ -130,8 +130,6 @@ def _declare(definition: ScheduleDefinition) -> None:
             row.workflow_name,
         )
         return
-    if row.status == ScheduleStatus.RETIRED:
-        row.status = ScheduleStatus.ACTIVE
     _redefine(row, definition, is_declared=True)
 
 
@@ -154,6 +152,8 @@ def _insert(definition: ScheduleDefinition, schedule_id: uuid.UUID, *, is_declar
 
 def _redefine(row: Schedule, definition: ScheduleDefinition, *, is_declared: bool = False) -> None:
     """Write a definition into a row that is locked; its rhythm starts anew only if that has changed."""
+    if row.status == ScheduleStatus.RETIRED:
+        row.status = ScheduleStatus.ACTIVE
     before = (row.cron, row.timezone)
     for column, value in {**_columns(definition), "is_declared": is_declared}.items():
         setattr(row, column, value)
@@ -169,11 +169,15 @@ def _columns(definition: ScheduleDefinition) -> dict[str, Any]:
 
 
 def _check_queues(definitions: list[ScheduleDefinition]) -> None:
-    wanted = {one.queue_name for one in definitions if one.queue_name is not None}
-    wanted -= {DEFAULT_QUEUE, *registry.queues}
-    known = Queue.objects.using(database.alias()).filter(pk__in=wanted).values_list("pk", flat=True)
-    for name in sorted(wanted.difference(known)):
-        raise NonExistentQueueError(name)
+    """Raise NonExistentQueueError for a queue that there is not, InvalidOptionError for a partitioned one."""
+    wanted = {one.queue_name for one in definitions if one.queue_name not in (None, DEFAULT_QUEUE)}
+    limits = {name: declared.limits for name, declared in registry.queues.items()}
+    limits |= {row.name: row.limits for row in Queue.objects.using(database.alias()).filter(pk__in=wanted)}
+    for name in sorted(filter(None, wanted)):
+        if name not in limits:
+            raise NonExistentQueueError(name)
+        if limits[name].is_partitioned:
+            raise InvalidOptionError(f"the queue {name!r} is partitioned: a tick has no partition key")
 
 
 def _recurrence(definition: ScheduleDefinition) -> Recurrence:

@@ -52,13 +52,15 @@ class Grouping:
     columns: dict[str, str]
     bucket: timedelta | None = None
 
-    def of(self, rows: Any, time: str) -> Any:
-        """Return the rows in groups; ``time`` is the column that tells the bucket."""
+    def measured(self, rows: Any, time: str, measures: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the measures of each group; ``time`` is the column that tells the bucket."""
         names = list(self.columns.values())
         if self.bucket is not None:
             rows = rows.annotate(bucket=_Bucket(F(time), int(self.bucket.total_seconds())))
             names.append("bucket")
-        return rows.order_by(*names).values(*names)
+        if not names:
+            return [rows.aggregate(**measures)]
+        return list(rows.order_by(*names).values(*names).annotate(**measures))
 
     def key(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the names and values that make a group."""
@@ -150,7 +152,7 @@ def steps(
 
 def _measured(grouping: Grouping, measures: dict[str, Any], rows: Any, time: str) -> Found:
     with limited():
-        found = list(grouping.of(rows, time).annotate(**{f"m_{name}": one for name, one in measures.items()}))
+        found = grouping.measured(rows, time, {f"m_{name}": one for name, one in measures.items()})
     return [(grouping.key(row), {name: row[f"m_{name}"] for name in measures}) for row in found]
 
 

@@ -75,7 +75,7 @@ def set_latest(name: str) -> None:
         list(_rows().order_by("name").select_for_update(no_key=True).values_list("pk"))
         if not _rows().filter(name=name).update(latest_at=_next_time()):
             raise NonExistentVersionError(name)
-        pass
+        _announce()
 
 
 @database.retried

@@ -114,7 +114,7 @@ def get(worker_id: str) -> Worker | None:
 
 
 @database.retried
-def all_workers() -> list[Worker]:
+def all_workers() -> list[Any]:
     """Return incarnations of workers, the newest first, each with the number of runs it executes."""
     running = Count("runs", filter=Q(runs__status=Status.PENDING))
     return list(_workers().filter(kind="worker").annotate(running=running).order_by("-started_at"))
@@ -222,7 +222,10 @@ def release(worker_id: str) -> int:
 
 @database.retried
 def hand_back(runs: Iterable[tuple[int, int]]) -> None:
-    """Hand back runs, given with their attempts, that have not begun; not counted as crashes."""
+    """Hand back runs, given with their attempts, that have not begun; not counted as crashes.
+
+    The attempt stays: nothing was or will be written under it, and the next claim takes another one.
+    """
     now = clock.now()
     by_attempt: dict[int, list[int]] = defaultdict(list)
     for run, attempt in runs:
@@ -230,11 +233,7 @@ def hand_back(runs: Iterable[tuple[int, int]]) -> None:
     with database.transact():
         for attempt, pks in by_attempt.items():
             _runs().filter(pk__in=pks, status=Status.PENDING, attempt=attempt).update(
-                status=Status.ENQUEUED,
-                attempt=attempt + 1,
-                queue_name=_QUEUED,
-                enqueued_at=now,
-                updated_at=now,
+                status=Status.ENQUEUED, queue_name=_QUEUED, enqueued_at=now, updated_at=now
             )
     notify.work()
 

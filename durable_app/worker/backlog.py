@@ -1,19 +1,20 @@
 """Claimed runs that wait for a slot: as many as begin within a moment, so that short runs wait for no claim.
 
-How many that is, is measured. While runs take long it is none: they stay in the queue, for whoever has
-room. Runs that were claimed too many are to be handed back.
+How many that is follows from how long runs take. Where that is longer than a moment it is none: they stay
+in the queue, for whoever has room. Those that wait longer than expected are to be handed back.
 """
 
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from durable_app.engine.context import Execution
 from durable_app.engine.flow import Flow
 
 MOMENT = 0.025
-"""Seconds for which runs are claimed ahead: a few times what a claim takes."""
+"""Seconds for which runs are claimed ahead, a few times what a claim takes; longer ones never are."""
 
 MOST = 250
 """Runs that are claimed ahead at most: so many are counted as crashed if the worker dies."""
@@ -21,7 +22,10 @@ MOST = 250
 TOO_LONG = 0.25
 """Seconds after which a run that still waits goes back."""
 
-SHORTEST_LOOK = 0.001
+WEIGHT = 0.1
+"""Of the last run in the average of how long runs take."""
+
+SHORTEST = 0.0001
 
 
 class Task(NamedTuple):
@@ -32,15 +36,13 @@ class Task(NamedTuple):
 
 
 class Backlog:
-    """One pool's waiting runs, first come, first served."""
+    """The waiting runs of a pool with so many slots, first come, first served."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._guard = threading.Lock()
         self._waiting: deque[tuple[float, Task]] = deque()
-        self._begun = 0
-        self._counted = 0
-        self._counted_at = time.monotonic()
-        self._ahead = 0
+        self._average = TOO_LONG
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -48,20 +50,29 @@ class Backlog:
     @property
     def is_low(self) -> bool:
         """Whether it is time to claim again."""
-        return len(self._waiting) <= self._ahead // 2
+        return len(self._waiting) <= self.ahead // 2
 
-    def add(self, task: Task) -> None:
-        """Let a run wait."""
+    @property
+    def ahead(self) -> int:
+        """How many runs may be claimed beyond the slots: as many as will end within a moment."""
+        if self._average > MOMENT:
+            return 0
+        return min(MOST, int(self._slots * MOMENT / self._average))
+
+    def note(self, seconds: float) -> None:
+        """Take note of how long a run has occupied its slot."""
+        self._average += WEIGHT * (max(seconds, SHORTEST) - self._average)
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Let runs wait."""
+        now = time.monotonic()
         with self._guard:
-            self._waiting.append((time.monotonic(), task))
+            self._waiting.extend((now, task) for task in tasks)
 
     def take(self) -> Task | None:
         """Return the run that is to begin now, None if there is none."""
         with self._guard:
-            if not self._waiting:
-                return None
-            self._begun += 1
-            return self._waiting.popleft()[1]
+            return self._waiting.popleft()[1] if self._waiting else None
 
     def take_back(self, longer_than: float = TOO_LONG) -> list[Task]:
         """Return, and forget, the runs that have waited longer than so many seconds."""
@@ -70,13 +81,6 @@ class Backlog:
         with self._guard:
             while self._waiting and self._waiting[0][0] <= since:
                 found.append(self._waiting.popleft()[1])
+        if found:
+            self._average = TOO_LONG  # that many was wrong
         return found
-
-    def ahead(self) -> int:
-        """Return how many runs may be claimed beyond the slots: what began lately in such a moment."""
-        now, begun = time.monotonic(), self._begun
-        elapsed = now - self._counted_at
-        if elapsed >= SHORTEST_LOOK:
-            self._ahead = min(MOST, int((begun - self._counted) / elapsed * MOMENT))
-            self._counted, self._counted_at = begun, now
-        return self._ahead

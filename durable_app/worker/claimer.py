@@ -160,7 +160,7 @@ class Claimer(Service):
         pool, names = place.pool, registry.names(is_async=place.is_async)
         room = pool.room()
         found, again = self._claim(lease, names, room, lines) if names and lines else ([], [])
-        pool.run(self._tasks(lease, found, place.park_after))
+        pool.run(list(self._tasks(lease, found, place.park_after)))
         pool.may_be_more = len(found) >= room or any(not line.limits.is_unlimited for line in lines)
         return again
 

@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,9 +38,9 @@ class Slots:
     def taken(self) -> int:
         return self.busy - self._ending
 
-    def take(self) -> None:
+    def take(self, count: int) -> None:
         with self._guard:
-            self.busy += 1
+            self.busy += count
 
     def give_back(self) -> None:
         with self._guard:
@@ -71,13 +72,13 @@ class Pool:
 
     def __init__(self, size: int, on_room: Callable[[], None]) -> None:
         self.slots = Slots(size, self._freed)
-        self.backlog = Backlog()
+        self.backlog = Backlog(size)
         self.may_be_more = True
         self._on_room = on_room
 
     def room(self) -> int:
         """Return how many runs may be claimed."""
-        return max(0, self.slots.size + self.backlog.ahead() - self.slots.taken)
+        return max(0, self.slots.size + self.backlog.ahead - self.slots.taken)
 
     def take_back(self, longer_than: float) -> list[Execution]:
         """Forget the runs that have waited longer than so many seconds; return what was to execute them."""
@@ -87,7 +88,7 @@ class Pool:
             self.slots.give_back()
         return [task.execution for task in found]
 
-    def run(self, tasks: Iterable[Task]) -> None:
+    def run(self, tasks: list[Task]) -> None:
         """Execute runs, as many at a time as there are slots."""
         raise NotImplementedError
 
@@ -106,16 +107,15 @@ class Threads(Pool):
         self._guard = threading.Lock()
         self._working = 0
 
-    def run(self, tasks: Iterable[Task]) -> None:
+    def run(self, tasks: list[Task]) -> None:
         """Execute runs, each on a thread of its own as soon as one is free."""
-        for task in tasks:
-            self.slots.take()
-            with self._guard:
-                self.backlog.add(task)
-                starts = self._working < self.slots.size
-                self._working += starts
-            if starts:
-                self._pool.submit(self._work)
+        self.slots.take(len(tasks))
+        with self._guard:
+            self.backlog.add(tasks)
+            more = min(len(tasks), self.slots.size - self._working)
+            self._working += more
+        for _ in range(more):
+            self._pool.submit(self._work)
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
@@ -130,6 +130,7 @@ class Threads(Pool):
 
     def _execute(self, task: Task) -> None:
         context = contextvars.Context()
+        began = time.monotonic()
         end = None
         try:
             end = context.run(advance, task.flow, task.flow.send, None, self._may_end_later)
@@ -137,6 +138,7 @@ class Threads(Pool):
             logger.exception("Execution ended without an outcome")
         finally:
             leftovers.close_finished_connections()
+            self.backlog.note(time.monotonic() - began)
         if end is None:
             self.slots.give_back()
         else:
@@ -169,12 +171,11 @@ class EventLoop(Pool):
         self._thread: threading.Thread | None = None
         self._ending = False
 
-    def run(self, tasks: Iterable[Task]) -> None:
+    def run(self, tasks: list[Task]) -> None:
         """Execute runs on the loop, as many at a time as there are slots."""
-        for task in tasks:
-            self.slots.take()
-            self.backlog.add(task)
-        if len(self.backlog):
+        self.slots.take(len(tasks))
+        self.backlog.add(tasks)
+        if tasks:
             self._running_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
@@ -192,12 +193,14 @@ class EventLoop(Pool):
         self._begin()
 
     async def _execute(self, task: Task) -> None:
+        began = time.monotonic()
         try:
             await _isolated(adrive(task.flow))
         except BaseException as error:
             if not (self._ending and isinstance(error, asyncio.CancelledError)):
                 logger.exception("Execution ended without an outcome")
         finally:
+            self.backlog.note(time.monotonic() - began)
             self.slots.give_back()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

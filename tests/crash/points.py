@@ -41,10 +41,16 @@ def _found(args: tuple[Any, ...], result: Any) -> bool:
     return bool(result)
 
 
+def _took(args: tuple[Any, ...], result: Any) -> bool:
+    return bool(result.runs)
+
+
 POINTS = {
     "created": Point(target="store.database.commit", when="after", counts=_writes(NewRun)),
     "claiming": Point(target="store.claims.claim", when="uncommitted", counts=_found),
     "claimed": Point(target="store.claims.claim", when="after", counts=_found),
+    "claiming-limited": Point(target="store.limited.claim", when="uncommitted", counts=_took),
+    "claimed-limited": Point(target="store.limited.claim", when="after", counts=_took),
     "reading-history": Point(target="store.steps.histories", when="after", counts=_found),
     "before-checkpoint": Point(target="store.database.commit", when="before", counts=_writes(Checkpoint)),
     "after-checkpoint": Point(target="store.database.commit", when="after", counts=_writes(Checkpoint)),

@@ -1,4 +1,4 @@
-"""What is shown of runs and versions: the seed's fields and states, in epoch milliseconds; listing filters."""
+"""What is shown of runs and versions: the seed's fields and states, epoch milliseconds; listing filters."""
 
 import threading
 import time
@@ -176,7 +176,8 @@ def test_filters(dbos):
             DBOSContextSetAuth(f"user{number}", None),
         ):
             double(number)
-        wait_until(lambda: now_ms() > status_of(ids[-1] if number == 2 else workflow_id).created_at)
+        made_at = status_of(workflow_id).created_at
+        wait_until(lambda made_at=made_at: now_ms() > made_at)  # type: ignore[misc]
     DBOS.fork_workflow("a-1", 1).get_result()
 
     def found(**filters: Any) -> list[str]:
@@ -197,6 +198,7 @@ def test_filters(dbos):
     assert found(application_name="whatever") == ids
     middle = datetime.fromtimestamp(status_of("a-2").created_at / 1000, UTC)
     assert found(start_time=middle.isoformat()) == ["a-2", "b-1"]
+    assert found(end_time=middle.isoformat()) == ["a-1", "a-2"]
     assert found(end_time=(middle - timedelta(milliseconds=1)).isoformat().replace("+00:00", "Z")) == ["a-1"]
     assert found(completed_after=middle.isoformat(), completed_before="2100-01-01T00:00:00Z") == ids[1:]
     (hidden,) = DBOS.list_workflows(workflow_ids=["a-1"], load_input=False, load_output=False)
@@ -319,7 +321,13 @@ def test_versions(dbos):
         if version == "v1":
             DBOS.destroy()
     latest = DBOS.get_latest_application_version()
-    assert set(latest) == {"version_id", "version_name", "version_timestamp", "created_at", "application_name"}
+    assert set(latest) == {
+        "version_id",
+        "version_name",
+        "version_timestamp",
+        "created_at",
+        "application_name",
+    }
     assert (latest["version_name"], type(latest["version_timestamp"])) == ("v2", int)
     DBOS.set_latest_application_version("v1")
     assert [one["version_name"] for one in DBOS.list_application_versions()] == ["v1", "v2"]

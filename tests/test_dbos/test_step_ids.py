@@ -1,6 +1,7 @@
 """The numbers and names of steps, exactly as a program written for the seed finds them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,192 +26,184 @@ def numbered(*names: str) -> list[tuple[int, str]]:
     return list(enumerate(names, 1))
 
 
-class Everything:
-    """A workflow that uses every verb that is a step, and counts what happens outside of the engine."""
+bodies: list[str] = []
+"""Steps whose bodies ran."""
 
-    def __init__(self) -> None:
-        self.bodies = 0
-        self.tries = 0
 
-        @DBOS.step(name="s")
-        def s(value=1):
-            self.bodies += 1
-            return value
+def make_step(name: str = "s", fails: int = 0, **options: Any) -> Callable[..., Any]:
+    """Return a step that counts its calls, and fails so many times before it returns its argument."""
 
-        @DBOS.step(name="flaky", retries_allowed=True, interval_seconds=0.001)
-        def flaky():
-            self.tries += 1
-            if self.tries < 3:
-                raise ValueError("not yet")
-            return "ok"
+    @DBOS.step(name=name, **options)
+    def step(value=1):
+        bodies.append(name)
+        if bodies.count(name) <= fails:
+            raise ValueError(name)
+        return value
 
-        @DBOS.step(name="always", retries_allowed=True, max_attempts=2, interval_seconds=0.001)
-        def always():
-            raise ValueError("never")
+    return step
 
-        @DBOS.step(name="publishes")
-        def publishes():
-            DBOS.set_event("inner", 1)
-            DBOS.get_workflow_status("none")
-            return DBOS.step_id
 
-        @DBOS.workflow(name="child")
-        def child(value):
-            return value
-
-        @DBOS.workflow(name="failing")
-        def failing():
+def make_child() -> Callable[..., Any]:
+    @DBOS.workflow(name="child")
+    def child(value):
+        if value is None:
             raise KeyError("gone")
+        return value
 
-        @DBOS.workflow(name="everything")
-        def everything():
-            s()
-            DBOS.set_event("key", 5)
-            DBOS.recv("topic", timeout_seconds=0)
-            DBOS.send(DBOS.workflow_id, "hello", "mine")
-            DBOS.recv("mine")
-            DBOS.get_event(DBOS.workflow_id, "key")
-            DBOS.get_event(DBOS.workflow_id, "absent", timeout_seconds=0)
-            child(3)
-            handle = DBOS.start_workflow(child, 4)
-            handle.get_result()
-            handle.get_status()
-            DBOS.get_result(handle.workflow_id)
-            flaky()
-            publishes()
-            DBOS.run_step({"name": "named"}, lambda: 7)
-            DBOS.sleep(0.001)
-            DBOS.sleep(0)
-            DBOS.get_workflow_status("none")
-            DBOS.retrieve_workflow("none", existing_workflow=False)
-            DBOS.retrieve_workflow(handle.workflow_id)
-            DBOS.list_workflows(name="nobody")
-            DBOS.list_queued_workflows(queue_name="nobody")
-            DBOS.list_workflow_steps("none")
-            DBOS.cancel_workflow("none")
-            DBOS.delete_workflow("none")
-            DBOS.get_all_events(DBOS.workflow_id)
-            DBOS.send_bulk([SendMessage(DBOS.workflow_id, "m")])
-            with pytest.raises(error.DBOSMaxStepRetriesExceeded):
-                always()
-            with pytest.raises(KeyError):
-                failing()
-            with pytest.raises(error.DBOSNonExistentWorkflowError):
-                DBOS.send("nowhere", 1)
-            with SetEnqueueOptions(priority=1), pytest.raises(error.DBOSException, match="not being enqueued"):
-                DBOS.start_workflow(child, 1)
-            s(2)
-            DBOS.wait_first([handle])
-            DBOS.resume_workflow(handle.workflow_id)
-            reserved = DBOS.reserve_step()
-            s(3)
-            reserved.run({"name": "reserved"}, lambda: 9)
-            DBOS.patch("p")
-            DBOS.deprecate_patch("q")
-            DBOS.write_stream("stream", 1)
-            DBOS.close_stream("stream")
-            assert list(DBOS.read_stream(DBOS.workflow_id, "stream")) == [1]
-            DBOS.read_stream_offset(DBOS.workflow_id, "stream", 0)
-            DBOS.update_workflow_attributes(DBOS.workflow_id, {"a": 1})
-            with SetWorkflowID("own"):
-                child(8)
-            DBOS.start_workflow(s, 5).get_result()
-            with SetEnqueueOptions(delay_seconds=1000):
-                delayed = DBOS.enqueue_workflow("some-queue", child, 1)
-            DBOS.set_workflow_delay(delayed.workflow_id, delay_seconds=2000)
-            DBOS.create_schedule(schedule_name="sc", workflow_fn=s, schedule="0 0 1 1 *")
-            schedule = DBOS.get_schedule("sc")
-            assert schedule is not None and schedule["status"] == "ACTIVE"
-            DBOS.list_schedules()
-            DBOS.pause_schedule("sc")
-            DBOS.resume_schedule("sc")
-            DBOS.delete_schedule("sc")
-            DBOS.register_queue("rq")
-            DBOS.retrieve_queue("rq")
-            DBOS.list_queues()
-            DBOS.delete_queue("rq")
-            DBOS.fork_workflow(handle.workflow_id, 1)
-            return s(10)
-
-        self.run = everything
+    return child
 
 
-EXPECTED = numbered(
-    "s",
-    "DBOS.setEvent",
-    "DBOS.recv", "DBOS.sleep",
-    "DBOS.send",
-    "DBOS.recv", "DBOS.sleep",
-    "DBOS.getEvent", "DBOS.sleep",
-    "DBOS.getEvent", "DBOS.sleep",
-    "child", "DBOS.getResult",
-    "child", "DBOS.getResult",
-    "DBOS.getStatus",
-    "DBOS.getResult",
-    "flaky",
-    "publishes",
-    "named",
-    "DBOS.sleep",
-    "DBOS.getStatus",
-    "DBOS.getStatus",
-    "DBOS.listWorkflows",
-    "DBOS.listQueuedWorkflows",
-    "DBOS.listWorkflowSteps",
-    "DBOS.cancelWorkflow",
-    "DBOS.deleteWorkflow",
-    "DBOS.get_events",
-    "DBOS.send_bulk",
-    "always",
-    "failing", "DBOS.getResult",
-    "DBOS.send",
-    "-- a start that was refused before it was recorded",
-    "s",
-    "DBOS.waitFirst",
-    "DBOS.resumeWorkflow",
-    "reserved",
-    "s",
-    "DBOS.patch-p",
-    "DBOS.writeStream",
-    "DBOS.closeStream",
-    "DBOS.readStream", "DBOS.readStream",
-    "DBOS.readStreamOffset",
-    "DBOS.updateWorkflowAttributes",
-    "child", "DBOS.getResult",
-    "<temp>.s", "DBOS.getResult",
-    "child",
-    "DBOS.setWorkflowDelay",
-    "DBOS.createSchedule",
-    "DBOS.getSchedule",
-    "DBOS.listSchedules",
-    "DBOS.pauseSchedule",
-    "DBOS.resumeSchedule",
-    "DBOS.deleteSchedule",
-    "DBOS.forkWorkflow",
-    "s",
-)  # fmt: skip
+def me() -> str:
+    return DBOS.workflow_id or ""
 
 
-def test_every_number_and_name(dbos):
-    """293, 42, B.7. recv and get_event take two, a direct child two, a start one, its result one, patch one
-    or none, retries none, an event in a step none, a refused start one, a queue's registration none."""
-    everything = Everything()
-    with SetWorkflowID("all"):
-        assert everything.run() == 10
-    assert steps("all") == [one for one in EXPECTED if not one[1].startswith("--")]
+def messages() -> None:
+    DBOS.set_event("key", 5)
+    assert DBOS.recv("topic", timeout_seconds=0) is None
+    DBOS.send(me(), "hello", "mine")
+    assert DBOS.recv("mine") == "hello"
+    assert DBOS.get_event(me(), "key") == 5
+    assert DBOS.get_event(me(), "absent", timeout_seconds=0) is None
+    assert DBOS.get_all_events(me()) == {"key": 5}
+    DBOS.send_bulk([SendMessage(me(), "m")])
+    with pytest.raises(error.DBOSNonExistentWorkflowError):
+        DBOS.send("nowhere", 1)
 
 
-def test_all_of_it_replays(dbos):
-    """43. Executed again, no body runs, and every step gives what it gave."""
-    everything = Everything()
-    with SetWorkflowID("all"):
-        everything.run()
-    before = outputs("all")
-    bodies, tries = everything.bodies, everything.tries
-    execute_again("all")
-    assert DBOS.retrieve_workflow("all").get_result() == 10
-    assert (everything.bodies, everything.tries) == (bodies, tries)
-    after = outputs("all")
-    assert {key: str(value) for key, value in after.items()} == {k: str(v) for k, v in before.items()}
+def children() -> None:
+    child, step = make_child(), make_step()
+    assert child(3) == 3
+    handle = DBOS.start_workflow(child, 4)
+    assert handle.get_result() == 4
+    handle.get_status()
+    assert DBOS.get_result(handle.workflow_id) == 4
+    with pytest.raises(KeyError):
+        child(None)
+    with SetEnqueueOptions(priority=1), pytest.raises(error.DBOSException, match="not being enqueued"):
+        DBOS.start_workflow(child, 1)
+    with SetWorkflowID("own"):
+        child(8)
+    assert DBOS.start_workflow(step, 5).get_result() == 5
+    DBOS.wait_first([handle])
+    assert DBOS.retrieve_workflow("none", existing_workflow=False).workflow_id == "none"
+    DBOS.retrieve_workflow(handle.workflow_id)
+
+
+def steps_of_every_kind() -> None:
+    s = make_step()
+    assert make_step("flaky", fails=2, retries_allowed=True, interval_seconds=0.001)(7) == 7
+    with pytest.raises(error.DBOSMaxStepRetriesExceeded):
+        make_step("always", fails=99, retries_allowed=True, max_attempts=2, interval_seconds=0.001)()
+    assert DBOS.run_step({"name": "events in it"}, events_in_a_step) == 3
+    reserved = DBOS.reserve_step()
+    assert s(3) == 3
+    assert reserved.run({"name": "reserved"}, lambda: 9) == 9
+    DBOS.sleep(0.001)
+    DBOS.sleep(0)
+    assert DBOS.patch("p")
+    assert DBOS.deprecate_patch("q")
+    assert s(10) == 10
+
+
+def events_in_a_step() -> int | str | None:
+    """Publish and look: part of the step around."""
+    DBOS.set_event("inner", 1)
+    DBOS.get_workflow_status("none")
+    return DBOS.step_id
+
+
+def streams() -> None:
+    DBOS.write_stream("stream", 1)
+    DBOS.close_stream("stream")
+    assert list(DBOS.read_stream(me(), "stream")) == [1]
+    assert DBOS.read_stream_offset(me(), "stream", 0) == 1
+
+
+def management() -> None:
+    child = make_child()
+    assert DBOS.get_workflow_status("none") is None
+    assert DBOS.list_workflows(name="nobody") == []
+    assert DBOS.list_queued_workflows(queue_name="nobody") == []
+    assert DBOS.list_workflow_steps("none") == []
+    DBOS.cancel_workflow("none")
+    DBOS.delete_workflow("none")
+    DBOS.update_workflow_attributes(me(), {"a": 1})
+    with SetEnqueueOptions(delay_seconds=1000):
+        delayed = DBOS.enqueue_workflow("some-queue", child, 1)
+    DBOS.set_workflow_delay(delayed.workflow_id, delay_seconds=2000)
+    DBOS.cancel_workflows([delayed.workflow_id])
+    DBOS.resume_workflow(delayed.workflow_id)
+    DBOS.fork_workflow(delayed.workflow_id, 1)
+    DBOS.register_queue("rq")
+    DBOS.retrieve_queue("rq")
+    DBOS.list_queues()
+    DBOS.delete_queue("rq")
+    DBOS.list_application_versions()
+
+
+def schedules() -> None:
+    DBOS.create_schedule(schedule_name="sc", workflow_fn=make_step(), schedule="0 0 1 1 *")
+    schedule = DBOS.get_schedule("sc")
+    assert schedule is not None and schedule["status"] == "ACTIVE"
+    assert len(DBOS.list_schedules()) == 1
+    DBOS.pause_schedule("sc")
+    DBOS.resume_schedule("sc")
+    DBOS.delete_schedule("sc")
+
+
+REFUSED = "-- a start that was refused before it was recorded"
+
+EXPECTED = {
+    messages: numbered(
+        "DBOS.setEvent", "DBOS.recv", "DBOS.sleep", "DBOS.send", "DBOS.recv", "DBOS.sleep",
+        "DBOS.getEvent", "DBOS.sleep", "DBOS.getEvent", "DBOS.sleep", "DBOS.get_events", "DBOS.send_bulk",
+        "DBOS.send",
+    ),
+    children: numbered(
+        "child", "DBOS.getResult", "child", "DBOS.getResult", "DBOS.getStatus", "DBOS.getResult",
+        "child", "DBOS.getResult", REFUSED, "child", "DBOS.getResult", "<temp>.s", "DBOS.getResult",
+        "DBOS.waitFirst", "DBOS.getStatus",
+    ),
+    steps_of_every_kind: numbered(
+        "flaky", "always", "events in it", "reserved", "s", "DBOS.sleep", "DBOS.patch-p", "s",
+    ),
+    streams: numbered(
+        "DBOS.writeStream", "DBOS.closeStream", "DBOS.readStream", "DBOS.readStream", "DBOS.readStreamOffset",
+    ),
+    management: numbered(
+        "DBOS.getStatus", "DBOS.listWorkflows", "DBOS.listQueuedWorkflows", "DBOS.listWorkflowSteps",
+        "DBOS.cancelWorkflow", "DBOS.deleteWorkflow", "DBOS.updateWorkflowAttributes", "child",
+        "DBOS.setWorkflowDelay", "DBOS.cancelWorkflow", "DBOS.resumeWorkflow", "DBOS.forkWorkflow",
+    ),
+    schedules: numbered(
+        "DBOS.createSchedule", "DBOS.getSchedule", "DBOS.listSchedules", "DBOS.pauseSchedule",
+        "DBOS.resumeSchedule", "DBOS.deleteSchedule",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", EXPECTED, ids=lambda program: program.__name__)
+def test_every_number_and_name(dbos, program):
+    """293, 42, 43, B.7. recv and get_event take two, a direct child two, a start one, its result one, a patch
+    one or none, retries none, an event in a step none, a refused start one, verbs on queues none. Executed
+    again, no body runs, and every step gives what it gave."""
+    bodies.clear()
+
+    @DBOS.workflow()
+    def workflow():
+        program()
+        return "done"
+
+    with SetWorkflowID("w"):
+        assert workflow() == "done"
+    assert steps("w") == [one for one in EXPECTED[program] if one[1] != REFUSED]
+    before, ran = outputs("w"), len(bodies)
+    execute_again("w")
+    assert DBOS.retrieve_workflow("w").get_result() == "done"
+    assert len(bodies) == ran
+    assert {number: str(one) for number, one in outputs("w").items()} == {
+        number: str(one) for number, one in before.items()
+    }
 
 
 def test_ids_of_children_are_made_of_their_parents_step(dbos):
@@ -260,7 +253,7 @@ def test_coroutines_count_alike(dbos):
     async def counts():
         found = [now(0), *await asyncio.gather(later(1), later(2)), child(3)]
         await DBOS.set_event_async("key", 4)
-        found.append(await DBOS.get_event_async(DBOS.workflow_id or "", "key"))
+        found.append(await DBOS.get_event_async(me(), "key"))
         found.append(await DBOS.recv_async(timeout_seconds=0))
         found.append(await DBOS.run_step_async({"name": "inline"}, now, 5))
         handle = await DBOS.start_workflow_async(later, 6)

@@ -48,8 +48,9 @@ def shared_house(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def house(shared_house: House, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
-    """Return the demo; no worker of a test survives it."""
+    """Return the demo; each test says how many workers it wants."""
     with django_db_blocker.unblock():
         yield shared_house
-        shared_house.dismiss()
         shared_house.books.close()
+    for log in sorted(shared_house.children.logs.glob("*.log")):  # shown if the test failed
+        print(f"--- {log.name}\n{log.read_text()[-3000:]}")  # noqa: T201

@@ -1,8 +1,7 @@
 """The demo project as a visitor, an operator and an auditor have it: real processes, real pages, raw rows."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.db.utils import ConnectionHandler
@@ -24,6 +23,7 @@ class House:
         self.children = children
         self.books = ConnectionHandler({"default": from_url(database_url)})["default"]
         self._hired = 0
+        self._instructions: dict[str, str] = {}
         children.environment |= {
             "DJANGO_SETTINGS_MODULE": "demo_project.settings",
             "DATABASE_URL": database_url,
@@ -63,10 +63,21 @@ class House:
     def _serve(self, package: str, *arguments: str) -> str:
         """Start a server on a free port; return the address that it prints."""
         child = self.children.start(package, "-m", f"demo_project.{package}", "--port", "0", *arguments)
-        found = wait_until(lambda: ADDRESS.search(child.log.read_text()), what=f"the address of {package}")
-        return found[0]
+        addresses = wait_until(
+            lambda: ADDRESS.findall(child.log.read_text()), what=f"the address of {package}"
+        )
+        return str(addresses[0])
 
     # workers
+
+    def staff(self, count: int = 2, **environment: str) -> list[Child]:
+        """Have so many workers on duty, with these variables; who is there already may stay."""
+        present = self.workers()
+        if len(present) != count or environment != self._instructions:
+            self.dismiss()
+            present = [self.hire(**environment) for _ in range(count)]
+        self._instructions = environment
+        return present
 
     def hire(self, **environment: str) -> Child:
         """Start a worker."""
@@ -81,13 +92,10 @@ class House:
         finally:
             self.children.environment = before
 
-    @contextmanager
-    def staff(self, count: int = 1, **environment: str) -> Iterator[list[Child]]:
-        """Hire workers for the length of a block; they and their successors are gone after it."""
-        try:
-            yield [self.hire(**environment) for _ in range(count)]
-        finally:
-            self.dismiss()
+    def kill(self, victim: Child) -> None:
+        """End a worker with SIGKILL."""
+        victim.kill()
+        self.children.bury(victim.name)
 
     def dismiss(self) -> None:
         """End all workers."""

@@ -54,7 +54,8 @@ class Talk:
 @pytest.fixture(scope="module")
 def sold(shared_house: House, django_db_blocker: Any) -> str:
     """Return the number of an order that was paid and dispatched."""
-    with django_db_blocker.unblock(), shared_house.staff():
+    with django_db_blocker.unblock():
+        shared_house.staff()
         return shared_house.buy()
 
 
@@ -67,9 +68,9 @@ def refunds(house: House, number: str) -> list[str]:
 
 def test_it_looks_an_order_up(house, sold):
     """The tool is a step, the model's words are kept, the answer is stored."""
-    with house.staff():
-        talk = Talk(house, f"Where is my order {sold}?")
-        page = talk.end()
+    house.staff()
+    talk = Talk(house, f"Where is my order {sold}?")
+    page = talk.end()
     assert f"Order {sold} is 1 × Classic Widget for €49.99. Its status is: dispatched." in page
     assert "find_order" in talk.steps()
     assert "draft" not in page
@@ -80,22 +81,22 @@ def test_it_looks_an_order_up(house, sold):
 
 def test_an_unknown_order_is_no_disaster(house):
     """The tool's error is told to the model, which tells the customer."""
-    with house.staff():
-        page = Talk(house, "Where is my order ZZZZZZZZZZ?").end()
+    house.staff()
+    page = Talk(house, "Where is my order ZZZZZZZZZZ?").end()
     assert "There is no order ZZZZZZZZZZ." in page
 
 
 def test_a_denied_refund_returns_nothing(house, sold):
     """The run waits as a row; after the no, the tool is not called."""
     before = refunds(house, sold)
-    with house.staff():
-        talk = Talk(house, f"A refund for {sold}, please")
-        asked = talk.watch("May the assistant do this?")
-        assert f"refund_order {sold}" in asked.text
-        status = "SELECT status FROM durable_app_workflow WHERE workflow_id = %s"
-        wait_until(lambda: house.rows(status, talk.run_id) == [("WAITING",)])
-        talk.answer("denied")
-        page = talk.end()
+    house.staff()
+    talk = Talk(house, f"A refund for {sold}, please")
+    asked = talk.watch("May the assistant do this?")
+    assert f"refund_order {sold}" in asked.text
+    status = "SELECT status FROM durable_app_workflow WHERE workflow_id = %s"
+    wait_until(lambda: house.rows(status, talk.run_id) == [("WAITING",)])
+    talk.answer("denied")
+    page = talk.end()
     assert "our staff said no." in page
     assert refunds(house, sold) == before
 
@@ -103,21 +104,23 @@ def test_a_denied_refund_returns_nothing(house, sold):
 def test_silence_is_a_no(house, sold):
     """The approval has a deadline; nobody presses a button."""
     before = refunds(house, sold)
-    with house.staff(APPROVAL_SECONDS="1"):
-        page = Talk(house, f"A refund for {sold}, please").end()
+    house.staff(APPROVAL_SECONDS="1")
+    page = Talk(house, f"A refund for {sold}, please").end()
     assert "nobody has answered in time." in page
     assert refunds(house, sold) == before
 
 
-def test_an_approved_refund_is_made_once_whoever_asks_again(house, django_db_blocker):
-    """A person approves, the provider returns the money; a second conversation returns no more."""
-    with house.staff():
-        number = house.buy()
-        for _ in range(2):
-            talk = Talk(house, f"I want my money back for {number}")
-            talk.watch("May the assistant do this?")
-            talk.answer("approved")
-            assert "Approved by a person" in talk.end()
+def test_an_approved_refund_is_made_once_whoever_asks_again(house):
+    """A person approves while no worker is there; a second conversation returns no more."""
+    house.staff()
+    number = house.buy()
+    for _ in range(2):
+        talk = Talk(house, f"I want my money back for {number}")
+        talk.watch("May the assistant do this?")
+        house.dismiss()
+        talk.answer("approved")
+        house.staff()
+        assert "Approved by a person" in talk.end()
     assert refunds(house, number) == ["refunded"]
     paid = house.rows("SELECT status FROM orders_payment WHERE provider_id IS NOT NULL ORDER BY id DESC")
     assert paid[0] == ("refunded",)
@@ -125,24 +128,25 @@ def test_an_approved_refund_is_made_once_whoever_asks_again(house, django_db_blo
 
 def test_a_worker_killed_in_the_middle_of_a_sentence(house, sold):
     """Another one asks the model for that sentence again; nothing that was said before is said twice."""
-    with house.staff() as (victim,):
-        talk = Talk(house, f"Where is my order {sold}?")
-        talk.watch('<p class="bubble draft">')
-        wait_until(lambda: talk.kinds().count("begin") >= 2)
-        before = talk.kinds()
-        talk.watch('<p class="bubble draft">')
-        victim.kill()
-        house.children.bury("worker-")
-        assert '<p class="bubble draft">' in house.browser.open(f"{talk.url}transcript/").text
-        house.hire()
-        page = talk.end()
-    after = talk.kinds()
-    assert page.count(f"Order {sold} is 1 × Classic Widget") == 1
+    (victim,) = house.staff(1)
+    talk = Talk(house, f"A refund for {sold}, please")
+    wait_until(lambda: "used" in talk.kinds() and talk.stream()[-1]["kind"] == "token")
+    house.kill(victim)
+    before = talk.stream()
+    assert '<p class="bubble draft">' in house.browser.open(f"{talk.url}transcript/").text
+    house.hire()
+    talk.watch("May the assistant do this?")
+    talk.answer("denied")
+    page = talk.end()
+    assert "draft" not in page
     assert page.count(f"Let me look at order {sold}.") == 1
+    assert page.count(f"Order {sold} is 1 × Classic Widget") == 1
+    after = talk.stream()
     assert after[: len(before)] == before
-    assert [kind for kind in after if kind != "begin"] == ["said", "used", "said", "answer"]
-    assert talk.steps().count("think") == 2
-    assert after.count("begin") > 2
+    assert after[len(before)]["kind"] == "begin"
+    kinds = [kind for kind in talk.kinds() if kind != "begin"]
+    assert kinds == ["said", "used", "said", "decided", "used", "said", "answer"]
+    assert (talk.steps().count("think"), talk.steps().count("find_order")) == (3, 1)
 
 
 def test_a_form_sent_twice_asks_once(house):
@@ -152,5 +156,5 @@ def test_a_form_sent_twice_asks_once(house):
     assert house.browser.submit(form, question="My spring squeaks").url == first
     runs = house.rows("SELECT COUNT(*) FROM agent_conversation WHERE key = %s", first.rstrip("/")[-16:])
     assert runs == [(1,)]
-    with house.staff():
-        house.watch(f"{first}transcript/", lambda now: now.says.finished)
+    house.staff()
+    house.watch(f"{first}transcript/", lambda now: now.says.finished)

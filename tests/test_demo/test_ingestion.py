@@ -41,9 +41,9 @@ def moment(value: Any) -> datetime:
 
 def test_a_folder_is_read_at_the_rate_of_its_queue_and_can_be_searched(house, readings):
     """Each text is stored once, a broken one stops nobody; at most three files are begun in any second."""
-    with house.staff(2):
-        house.press("/manuals/")
-        last = house.watch("/manuals/progress/", lambda now: now.says.finished)
+    house.staff()
+    house.press("/manuals/")
+    last = house.watch("/manuals/progress/", lambda now: now.says.finished)
     assert last.says.headline == ALL_READ
     assert last.says.percent == 100
     assert stored(house) == {path: readings.get(path, 0) + 1 for path in PATHS}
@@ -60,15 +60,14 @@ def test_a_folder_is_read_at_the_rate_of_its_queue_and_can_be_searched(house, re
 
 def test_a_killed_worker_s_files_are_read_by_another_one_once(house, readings):
     """`kill -9` in the middle: the second worker goes on, and no document is stored twice."""
-    with house.staff() as (victim,):
-        house.press("/manuals/")
-        house.watch("/manuals/progress/", lambda now: 15 <= now.says.percent < 80)
-        victim.kill()
-        house.children.bury("worker-")
-        half = stored(house)
-        assert readings != half != {path: readings.get(path, 0) + 1 for path in PATHS}
-        house.hire()
-        last = house.watch("/manuals/progress/", lambda now: now.says.finished)
+    (victim,) = house.staff(1)
+    house.press("/manuals/")
+    house.watch("/manuals/progress/", lambda now: 15 <= now.says.percent < 80)
+    house.kill(victim)
+    half = stored(house)
+    assert readings != half != {path: readings.get(path, 0) + 1 for path in PATHS}
+    house.hire()
+    last = house.watch("/manuals/progress/", lambda now: now.says.finished)
     assert last.says.headline == ALL_READ
     assert stored(house) == {path: readings.get(path, 0) + 1 for path in PATHS}
 
@@ -76,12 +75,13 @@ def test_a_killed_worker_s_files_are_read_by_another_one_once(house, readings):
 def test_pressing_the_button_twice_reads_the_folder_once(house):
     """While a run over the folder is active, that one is meant."""
     count = "SELECT COUNT(*) FROM durable_app_workflow WHERE name = 'ingest_folder'"
+    house.dismiss()
     (before,) = house.rows(count)[0]
     house.press("/manuals/")
     house.press("/manuals/")
     assert house.rows(count) == [(before + 1,)]
-    with house.staff(2):
-        house.watch("/manuals/progress/", lambda now: now.says.finished)
+    house.staff()
+    house.watch("/manuals/progress/", lambda now: now.says.finished)
 
 
 def test_the_embedding_is_the_same_everywhere_and_finds_words_by_their_parts():

@@ -10,6 +10,7 @@ import pytest
 
 from demo_project.outbox.receiver import signature_of
 from demo_project.webhook_receiver.inbox import Answer, Inbox, is_genuine, planned_for
+from tests.helpers import wait_until
 from tests.test_demo.house import House
 
 PENDING = "SELECT event_id FROM outbox_event WHERE state = 'pending'"
@@ -38,9 +39,9 @@ def inbox(house: House) -> dict[str, int]:
 
 def test_an_order_s_events_are_delivered(house):
     """The view that places an order enqueues the delivery in its own transaction; so does the payment's."""
-    with house.staff():
-        number = house.buy()
-        everything_delivered(house)
+    house.staff()
+    number = house.buy()
+    everything_delivered(house)
     mine = {f"order.placed-{number}", f"payment.answered-{number}"}
     assert mine <= inbox(house).keys()
     rows = house.rows("SELECT event_id, state FROM outbox_event WHERE event_id LIKE %s", f"%{number}")
@@ -56,15 +57,16 @@ def test_what_is_rolled_back_is_never_delivered(house):
 
 def test_an_outage_pauses_the_queue_and_loses_nothing(house):
     """The first ones to find out pause the queue: most events are tried only when the receiver is back."""
+    house.dismiss()
     house.press("/webhooks/", action="outage")
     page = house.press("/webhooks/", action="send")
     assert "10 events are in line" in page.text
     events = {event for (event,) in house.rows(PENDING)}
     assert len(events) == 10
-    with house.staff(2):
-        paused = house.watch("/webhooks/list/", lambda now: "paused" in now.text)
-        assert "The receiver answered 503" in paused.text
-        everything_delivered(house)
+    house.staff()
+    paused = house.watch("/webhooks/list/", lambda now: "paused" in now.text)
+    assert "The receiver answered 503" in paused.text
+    everything_delivered(house)
     heard = inbox(house)
     assert events <= heard.keys()
     expected = {event: 2 if planned_for(event) is Answer.ANSWER_LOST else 1 for event in events}
@@ -76,6 +78,8 @@ def test_an_outage_pauses_the_queue_and_loses_nothing(house):
 
 def test_a_paused_queue_is_resumed_by_hand(house):
     """The page's button opens the queue at once."""
+    house.staff()  # it writes the declaration down
+    wait_until(lambda: house.rows("SELECT * FROM durable_app_queue WHERE name = 'webhooks'"))
     house.run("shell", "-c", "from demo_project.outbox.workflows import deliveries; deliveries.pause()")
     assert "paused" in house.browser.open("/webhooks/list/").text
     assert "paused" not in house.press("/webhooks/", action="resume").text

@@ -32,16 +32,16 @@ def is_idle(house: House) -> bool:
 @pytest.fixture
 def declared(house: House) -> None:
     """Let a worker write the declaration down."""
-    with house.staff():
-        house.watch("/reports/", lambda now: "Europe/Berlin" in now.text)
+    house.staff()
+    house.watch("/reports/", lambda now: "Europe/Berlin" in now.text)
 
 
 def test_a_trigger_reports_on_today(house):
     """The orders of the day until now, in the zone of the schedule."""
-    with house.staff():
-        house.buy()
-        house.press("/reports/", action="trigger")
-        wait_until(lambda: house.rows(LATEST) and is_idle(house))
+    house.staff()
+    house.buy()
+    house.press("/reports/", action="trigger")
+    wait_until(lambda: house.rows(LATEST) and is_idle(house))
     day, orders, dispatched, revenue, best_seller = house.rows(LATEST)[0]
     assert as_date(day) == datetime.now(ZONE).date()
     assert orders >= dispatched >= 1
@@ -56,8 +56,8 @@ def test_a_week_is_filled_in_once(house, declared):
     assert len(runs) >= 7
     house.press("/reports/", action="backfill")
     assert {run for run, _ in house.rows(RUNS) if "trigger" not in run} == runs
-    with house.staff(2):
-        wait_until(lambda: is_idle(house))
+    house.staff()
+    wait_until(lambda: is_idle(house))
     found = days(house)
     assert len(found) == len(set(found)) >= 7
     assert all(run.endswith(("T00:00:00+01:00", "T00:00:00+02:00")) for run in runs)

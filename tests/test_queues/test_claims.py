@@ -56,9 +56,7 @@ def test_each_run_is_claimed_by_exactly_one_worker(limits):
 def test_the_order_is_by_priority_and_then_by_insertion(limits):
     """179. A run without a priority comes before all that have one; equal ones are first in, first out."""
     queue(**limits)
-    fifth, third, first, fourth, second = (
-        put(priority=priority)[0] for priority in (9, 2, 0, 2, 0)
-    )
+    fifth, third, first, fourth, second = (put(priority=priority)[0] for priority in (9, 2, 0, 2, 0))
     claimed = [taken(1) if limits else take_free(1) for _ in range(5)]
     assert claimed == [[first], [second], [third], [fourth], [fifth]]
 

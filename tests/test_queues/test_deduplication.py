@@ -24,7 +24,6 @@ from durable_app.models import Status, Workflow
 from durable_app.store import workers
 from durable_app.worker.worker import Worker
 from tests.helpers import Crash, crash, execute_again, in_thread, status, step_names, wait_for_status
-from tests.shop.queues import say
 from tests.test_queues.rows import finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +47,7 @@ def wait_at_gate(name: str) -> str:
 
 
 @workflow
-def enqueue_unique(policy: str) -> str:
+def enqueue_unique(policy: Any) -> str:
     with SetEnqueueOptions(deduplication_id="key", duplication_policy=policy):
         try:
             found = enqueue("line", wait_at_gate, "child").workflow_id

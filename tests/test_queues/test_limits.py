@@ -58,7 +58,8 @@ def race(workers_: int, claim: Callable[[str], list[int]]) -> list[int]:
 
     def work(name: str) -> list[int]:
         line_up.wait()
-        seen, held = [], []
+        seen: list[int] = []
+        held: list[int] = []
         while Workflow.objects.filter(status=Status.ENQUEUED).exists():
             mine = claim(name)
             seen.append(running())

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -185,12 +186,23 @@ def test_looking_for_keys_costs_a_statement_for_hundreds():
     assert found[-1] == "key 100"
 
 
+@pytest.mark.postgres(reason="SQLite asks for one key after the other, which is no trip to a server")
+def test_a_claim_from_many_partitions_is_a_few_statements():
+    """185. Under the queue's lock, so it must not be one statement a key."""
+    queue(partition_concurrency=1)
+    for number in range(100):
+        put(2, partition_key=f"key {number:03}")
+    with CaptureQueriesContext(connection) as context:
+        assert len(taken(100)) == 100
+    assert len(context) <= 12
+
+
 @pytest.mark.postgres(reason="SQLite's planner has other words")
 def test_keys_are_found_by_index_whatever_stands_behind_them():
     """F35. One index lookup a key: 5,000 runs of one key cost no more than one."""
     put(5000, partition_key="crowd")
     put(1, partition_key="quiet")
-    given = {"queue": "line", "after": "", "limit": 200}
+    given: dict[str, Any] = {"queue": "line", "after": "", "limit": 200}
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE durable_app_workflow")
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {partitions._KEYS_AFTER}", given)

@@ -288,6 +288,20 @@ def test_a_retired_schedule_that_an_operator_resumes_is_the_operators(noon: date
     assert (found().status, found().is_declared) == ("ACTIVE", False)
 
 
+def test_a_retired_schedule_can_be_applied_anew(noon: datetime) -> None:
+    """233. That is how one moves from the code into the database."""
+    declare()
+    sync()
+    before = found()
+    registry.schedules.clear()
+    sync()
+    apply_schedules([{"schedule_name": "n", "workflow_fn": occasional, "schedule": "0 3 * * *"}])
+    after = found()
+    assert (after.status, after.is_declared, after.schedule_id) == ("ACTIVE", False, before.schedule_id)
+    sync()
+    assert found() == after
+
+
 def test_a_deleted_declaration_comes_back_with_the_next_worker(noon: datetime) -> None:
     """234. The code is the source; pausing is what lasts."""
     declare()

@@ -102,7 +102,7 @@ def test_a_name_is_taken_once() -> None:
     assert len(list_schedules(schedule_name_prefix="raced")) == 1
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "cron": ({"schedule": "61 * * * *"}, "'61' is no minute"),
     "never": ({"schedule": "0 0 30 2 *"}, "never fires"),
     "zone": ({"cron_timezone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
@@ -149,6 +149,9 @@ def test_the_queue_must_exist() -> None:
     create(queue_name="reports")
     create("other", queue_name="default")
     assert found().queue_name == "reports"
+    register_queue("per-customer", partition_concurrency=1)
+    with pytest.raises(InvalidOptionError, match="'per-customer' is partitioned"):
+        create("third", queue_name="per-customer")
 
 
 def test_a_workflow_that_this_process_does_not_know_is_scheduled_by_its_name(fire: Fire) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,6 +41,10 @@ def create(name: str, **given: Any) -> None:
 
 def runs(name: str) -> Any:
     return Workflow.objects.filter(schedule_name=name)
+
+
+def has_runs(least: int) -> bool:
+    return bool(runs("a").count() >= least)
 
 
 def ticks_of(name: str) -> list[datetime]:
@@ -134,7 +139,6 @@ def test_what_this_process_cannot_read_is_left_and_stops_nothing_else(
     rows = {row.name: row for row in Schedule.objects.all()}
     for name in ("zone", "context"):
         assert (rows[name].status, rows[name].last_fired_at) == ("ACTIVE", last_fired[name])
-        assert rows[name].next_at < rows["good"].next_at
         assert caplog.text.count(f"Schedule cannot be read schedule={name}") == 1
 
 
@@ -207,7 +211,7 @@ def test_lost_connections_lose_no_tick(worker: Worker) -> None:
     """241. The server ends every connection, again and again: within the grace no tick is left out."""
     create("a")
     for round_ in range(1, 4):
-        wait_until(lambda least=round_: runs("a").count() >= least)
+        wait_until(partial(has_runs, round_))
         with connection.cursor() as cursor:
             cursor.execute(END_ALL, [connection.settings_dict["NAME"]])
     wait_until(lambda: runs("a").count() >= 6)

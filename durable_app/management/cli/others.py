@@ -69,7 +69,7 @@ def _list_workers(terminal: Terminal, options: dict[str, Any]) -> None:
             "app_version": row.app_version,
             "queues": row.queues,
             "slots": row.slots,
-            "running": getattr(row, "running"),
+            "running": row.running,
             "started_at": row.started_at,
             "heartbeat_at": row.heartbeat_at,
         }

@@ -1,0 +1,40 @@
+"""What was declared under the seed's names, to be forgotten by ``DBOS.destroy(destroy_registry=True)``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_app.registry import TEMPORARY, registry
+
+
+@dataclass
+class Declared:
+    """Names of functions, classes, queues and schedules, and the instances with workflows."""
+
+    functions: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    queues: set[str] = field(default_factory=set)
+    schedules: set[str] = field(default_factory=set)
+    instances: list[Any] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Remove all of it from the registry."""
+        for name in self.functions:
+            registry.steps.pop(name, None)
+            registry.workflows.pop(name, None)
+            registry.workflows.pop(TEMPORARY + name, None)
+        for names, where in (
+            (self.classes, registry.classes),
+            (self.queues, registry.queues),
+            (self.schedules, registry.schedules),
+        ):
+            for name in names:
+                where.pop(name, None)
+            names.clear()
+        mine = {id(one) for one in self.instances}
+        for key in [key for key, one in registry.instances.items() if id(one) in mine]:
+            del registry.instances[key]
+        self.functions.clear()
+        self.instances.clear()
+
+
+declared = Declared()
