@@ -161,6 +161,7 @@ from durable_app.streams import (
     read_stream_offset,
     write_stream,
 )
+from durable_app.transfer import aexport_workflow, aimport_workflow, export_workflow, import_workflow
 from durable_app.versions import (
     adeprecate_patch,
     aget_latest_application_version,
@@ -215,6 +216,7 @@ __all__ = [
     "adeprecate_patch",
     "aenqueue",
     "aenqueue_many",
+    "aexport_workflow",
     "afork_workflow",
     "agather",
     "aget_all_events",
@@ -223,6 +225,7 @@ __all__ = [
     "aget_result",
     "aget_schedule",
     "aget_workflow_status",
+    "aimport_workflow",
     "alist_application_versions",
     "alist_queued_workflows",
     "alist_queues",
@@ -277,6 +280,7 @@ __all__ = [
     "deprecate_patch",
     "enqueue",
     "enqueue_many",
+    "export_workflow",
     "fork_workflow",
     "gather",
     "get_all_events",
@@ -285,6 +289,7 @@ __all__ = [
     "get_result",
     "get_schedule",
     "get_workflow_status",
+    "import_workflow",
     "list_application_versions",
     "list_queued_workflows",
     "list_queues",

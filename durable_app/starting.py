@@ -12,11 +12,11 @@ from durable_app.engine.checkpoints import checkpoint, outcome, replayed
 from durable_app.engine.context import Scope, ambient, current
 from durable_app.engine.flow import Call, Flow
 from durable_app.engine.identity import settled
-from durable_app.engine.launch import Parent, Target, new_run, refuse_in_step
+from durable_app.engine.launch import Parent, Target, another, checked_id, new_id, new_run, refuse_in_step
 from durable_app.errors import ControlFlow, InvalidOptionError, WorkflowFunctionNotFoundError
 from durable_app.registry import TEMPORARY, registry
 from durable_app.store import bulk
-from durable_app.store.records import Position
+from durable_app.store.records import NewRun, Position
 
 ENQUEUE_MANY = "durable.enqueueMany"
 
@@ -71,9 +71,21 @@ def start_many_flow(func: Any, given: Iterable[Arguments], queue: str) -> Flow[l
 
 def _created(target: Target, given: list[Arguments], queue: str) -> Flow[list[str]]:
     yield from settled()
-    new = [new_run(target, *one, queue=queue) for one in given]
-    ids: list[str] = yield Call(bulk.create, new)
+    ids: list[str] = yield Call(bulk.create, _rows(target, given, queue))
     return ids
+
+
+def _rows(target: Target, given: list[Arguments], queue: str, first: Parent | None = None) -> list[NewRun]:
+    """Return a row for each of these arguments; a parent's children are numbered."""
+    rows: list[NewRun] = []
+    for arguments in given:
+        if not rows:
+            rows.append(new_run(target, *arguments, child_of=first, queue=queue))
+            continue
+        stem = rows[0].workflow_id.removesuffix("1")
+        workflow_id = new_id() if first is None else checked_id(f"{stem}{len(rows) + 1}")
+        rows.append(another(rows[0], *arguments, workflow_id))
+    return rows
 
 
 def _children(
@@ -85,10 +97,7 @@ def _children(
         return ids
     scope.cursor.check_may_start()
     yield from settled()
-    new = [
-        new_run(target, *one, child_of=Parent(scope=scope, step_id=f"{position.step_id}-{n}"), queue=queue)
-        for n, one in enumerate(given, 1)
-    ]
+    new = _rows(target, given, queue, Parent(scope=scope, step_id=f"{position.step_id}-1"))
     ids = [record.workflow_id for record in new]
     step = checkpoint(scope.execution, position, ENQUEUE_MANY, output=serialization.encode(ids))
     try:

@@ -16,6 +16,7 @@ from durable_app.dbos.process import process
 from durable_app.dbos.threads import blocking
 from durable_app.errors import DurableError
 from durable_app.incarnation import forget_callers
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.store import clearing, database, notify
 from durable_app.worker.claimer import Serving
 from durable_app.worker.worker import Worker
@@ -70,13 +71,18 @@ def _launch(config: DBOSConfig) -> None:
         threads=config.get("max_executor_threads") or THREADS,
         async_concurrency=COROUTINES,
         name=executor_id(),
-        serving=Serving(only=frozenset(process.listens_to)),
+        serving=_serving(),
     )
     process.worker = worker.start()
     if not process.ends_with_interpreter:
         # Not atexit: that comes after the interpreter has waited for the runs' threads to end.
         threading._register_atexit(_stop_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
         process.ends_with_interpreter = True
+
+
+def _serving() -> Serving:
+    """Return which queues the worker serves; always the one of runs that are only started."""
+    return Serving(only=frozenset({*process.listens_to, DEFAULT_QUEUE} if process.listens_to else ()))
 
 
 def _stop_at_exit() -> None:

@@ -51,7 +51,7 @@ class RegisterOptions(LimitOptions, total=False):
 
 
 class QueueOptions(LimitOptions, total=False):
-    """What a declared queue may say besides."""
+    """What a declared queue may say besides; with ``partition_queue`` its limits are those of each key."""
 
     priority_enabled: bool
     partition_queue: bool
@@ -67,6 +67,9 @@ def _translated(options: Any) -> dict[str, Any]:
     interval = found.pop("polling_interval_sec", None)
     if interval is not None:
         found["polling_interval"] = interval
+    if found.get("partition_queue"):
+        for name in ("concurrency", "worker_concurrency", "limiter"):
+            found.setdefault(f"partition_{name}", found.pop(name, None))
     return found
 
 

@@ -124,12 +124,20 @@ def run_step(
     return ours.run_step(cast(Any, dbos_step_options), func, *args, **kwargs)
 
 
+@overload
 def run_step_async(
     dbos_step_options: StepOptions | None,
     func: Callable[P, Coroutine[Any, Any, R]],
     *args: P.args,
     **kwargs: P.kwargs,
-) -> Awaitable[R]:
+) -> Awaitable[R]: ...
+@overload
+def run_step_async(
+    dbos_step_options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> Awaitable[R]: ...
+def run_step_async(
+    dbos_step_options: StepOptions | None, func: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Awaitable[Any]:
     """Async twin of ``run_step``, for functions of both colours."""
     return ours.arun_step(cast(Any, dbos_step_options), func, *args, **kwargs)
 

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from durable_app import clock, serialization
 from durable_app.engine import versions
@@ -45,7 +44,8 @@ def new_id() -> str:
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | tail
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def checked_id(workflow_id: Any) -> str:
@@ -123,6 +123,16 @@ def new_run(
         enqueued_at=now,
         **_identity_columns(identity),
     )
+
+
+def another(new: NewRun, args: tuple[Any, ...], kwargs: dict[str, Any], workflow_id: str) -> NewRun:
+    """Return the row of the same call with other arguments, in the same blocks.
+
+    Raises SerializationError for arguments that cannot be stored.
+    """
+    form, place = serialization.named(new.serialization), places.inputs(workflow_id)
+    inputs = form.write_inputs((args, kwargs), f"the inputs of workflow {new.name!r}", place)
+    return new._replace(workflow_id=workflow_id, inputs=inputs)
 
 
 def _enqueue_options(around: Ambient, queue: str | None) -> EnqueueOptions:

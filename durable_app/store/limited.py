@@ -7,10 +7,10 @@ one is filling it. Queues without limits never come here.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Min, Q
 
@@ -41,14 +41,23 @@ class Taken:
         self.again = max(0.0, seconds if self.again is None else min(self.again, seconds))
 
 
+class Wanted(NamedTuple):
+    """Runs of these names, up to a number."""
+
+    names: list[str]
+    room: int
+
+
 @database.retried
-def claim(claimer: Claimer, queue: str, names: list[str], limit: int, last_key: str = "") -> Taken:
-    """Take up to ``limit`` ready runs of one queue, as many as its limits allow.
+def claim(claimer: Claimer, queue: str, wanted: Iterable[Wanted], last_key: str = "") -> Taken:
+    """Take ready runs of one queue, as many as are wanted and as its limits allow.
 
     ``last_key`` is the partition key whose turn was the last: those after it come first.
     """
     taken = Taken(last_key=last_key)
-    if limit < 1 or not names or not _ready(claimer, queue, names).exists():
+    wishes = [one for one in wanted if one.room > 0]
+    names = [name for one in wishes for name in one.names]
+    if not names or not _ready(claimer, queue, names).exists():
         return taken
     with database.transact():
         row = _queues().filter(pk=queue).select_for_update(skip_locked=True, no_key=True).first()
@@ -56,7 +65,8 @@ def claim(claimer: Claimer, queue: str, names: list[str], limit: int, last_key: 
             taken.look_again(CONTENDED * random.uniform(0.5, 1.5))  # noqa: S311
         elif not queues.state_of(row).is_paused:
             choice = _Choice(row, claimer, names, taken)
-            choice.fill(limit)
+            choice.fill(sum(one.room for one in wishes))
+            choice.cut(wishes)
             taken.runs = claims.take(claimer, [pick.run for pick in choice.picks], choice.now)
             choice.log_starts()
     return taken
@@ -97,13 +107,22 @@ class _Choice:
         else:
             self.picks = self._line(self._ready, budget)
 
+    def cut(self, wishes: list[Wanted]) -> None:
+        """Leave out what there is no room for, of one kind of run; another look finds what stood behind it."""
+        kept: list[Pick] = []
+        for one in wishes:
+            kept += [pick for pick in self.picks if pick.name in one.names][: one.room]
+        if len(kept) < len(self.picks):
+            self._taken.look_again(CONTENDED)
+        self.picks = kept
+
     def _line(self, ready: Any, budget: _Budget) -> list[Pick]:
         """Choose by priority and insertion: runs that have begun, then those that start."""
         picks = _going_on(ready, budget.room)
         fresh = min(budget.room - len(picks), budget.starts)
         if fresh > 0:
             starting = _locked(ready.filter(started_at__isnull=True)).order_by("priority", "pk")[:fresh]
-            picks += [Pick(run=pk, key=key, starts=True) for pk, key in starting]
+            picks += [Pick(*row, starts=True) for row in starting]
         return picks
 
     # by partition
@@ -120,8 +139,9 @@ class _Choice:
             if len(lines) >= budget.room:
                 break
         picks = interleaved(lines, room=budget.room, starts=budget.starts)
-        held = dict(_locked(self._ready.filter(pk__in=[pick.run for pick in picks])))
-        self.picks = [pick for pick in picks if pick.run in held]
+        held = _locked(self._ready.filter(pk__in=[pick.run for pick in picks]))
+        names = {pk: name for pk, _, name in held}
+        self.picks = [pick._replace(name=names[pick.run]) for pick in picks if pick.run in names]
         turns = [pick.key for pick in picks[: len(lines)] if pick.key is not None]
         self._taken.last_key = turns[-1] if turns else self._taken.last_key
 
@@ -145,7 +165,7 @@ class _Choice:
         for key, mine in batch.items():
             line = _going_on(self._ready.filter(partition_key=key), mine.room) if key in begun else []
             left = max(0, min(mine.room - len(line), mine.starts))
-            line += [Pick(run=run, key=key, starts=True) for run in fresh.get(key, [])[:left]]
+            line += [Pick(run, key, starts=True) for run in fresh.get(key, [])[:left]]
             if line:
                 lines.append(line)
         return lines
@@ -218,12 +238,13 @@ _STARTS: dict[str, Any] = {"count": Count("pk"), "first": Min("started_at")}
 def _going_on(ready: Any, room: int) -> list[Pick]:
     """Return the first of the runs that have begun."""
     begun = _locked(ready.filter(started_at__isnull=False)).order_by("priority", "pk")[:room]
-    return [Pick(run=pk, key=key, starts=False) for pk, key in begun]
+    return [Pick(*row, starts=False) for row in begun]
 
 
 def _locked(ready: Any) -> Any:
-    """Return row and key of these runs, locked; those that somebody else has locked are passed over."""
-    return ready.select_for_update(skip_locked=True, no_key=True).values_list("pk", "partition_key")
+    """Return row, key and name of these runs, locked; what somebody else has locked is passed over."""
+    rows = ready.select_for_update(skip_locked=True, no_key=True)
+    return rows.values_list("pk", "partition_key", "name")
 
 
 def _running_counts(claimer: Claimer) -> dict[str, Any]:

@@ -31,6 +31,9 @@ VERSIONS = "versions"
 COALESCE = 0.004
 """Seconds between two NOTIFYs of a process."""
 
+QUIET = 5.0
+"""Seconds without news after which the thread ends that carries them."""
+
 LONGEST_PAYLOAD = 7_000
 """Bytes; PostgreSQL refuses 8,000. Beyond it workers are told to look at everything."""
 
@@ -123,15 +126,16 @@ class Notifier:
     """Carries keys to other processes, coalesced; its thread runs only while there is something to say."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._news = threading.Condition()
         self._pending: set[str] = set()
         self._running = False
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def add(self, keys: Iterable[str]) -> None:
-        with self._guard:
+        with self._news:
             self._pending.update(keys)
+            self._news.notify()
             if self._running or not self._pending:
                 return
             self._running = True
@@ -140,23 +144,24 @@ class Notifier:
 
     def close(self) -> None:
         """Say what is left to say, and end the thread."""
-        with self._guard:
+        with self._news:
             self._closing, thread = True, self._thread
+            self._news.notify()
         if thread is not None:
             thread.join(timeout=5)
 
     def _run(self) -> None:
-        quiet_until = time.monotonic() + 5.0
-        while True:
-            with self._guard:
-                keys, self._pending = self._pending, set()
-                if not keys and (self._closing or time.monotonic() > quiet_until):
-                    self._running = False
-                    return
-            if keys:
-                self._send(keys)
-                quiet_until = time.monotonic() + 5.0
+        while keys := self._next():
+            self._send(keys)
             time.sleep(COALESCE)
+
+    def _next(self) -> set[str]:
+        """Return what is to be said, once there is something; nothing if the thread is to end."""
+        with self._news:
+            self._news.wait_for(lambda: self._pending or self._closing, QUIET)
+            keys, self._pending = self._pending, set()
+            self._running = bool(keys)
+        return keys
 
     def _send(self, keys: set[str]) -> None:
         payload = "\n".join(keys)

@@ -44,7 +44,8 @@ class Pick(NamedTuple):
 
     run: int
     key: str | None
-    starts: bool
+    name: str = ""
+    starts: bool = False
 
 
 def keys_after(queue: str, last: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ tried again alone, so that it never stalls its neighbours.
 import functools
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -17,32 +17,10 @@ import psycopg
 from durable_app import clock
 from durable_app.store import postgres_streams
 from durable_app.store.batches import judge, step_of, write_mixed
-from durable_app.store.records import Checkpoint, Created, Entry, NewRun, Outcome, Record, Verdict
+from durable_app.store.postgres_runs import insert_run, insert_runs
+from durable_app.store.records import Checkpoint, Entry, NewRun, Outcome, Record, Verdict
 
 CHANNEL = "durable_app"
-
-_RUN_COLUMNS = {
-    "workflow_id": "text", "name": "text", "inputs": "text", "status": "text",
-    "class_name": "text", "config_name": "text", "parent_workflow_id": "text",
-    "forked_from": "text", "schedule_name": "text", "app_version": "text", "attributes": "jsonb",
-    "user": "text", "roles": "jsonb", "assumed_role": "text", "worker_id": "text",
-    "attempt": "int", "recovery_attempts": "int", "max_recovery_attempts": "int",
-    "queue_name": "text", "priority": "int", "partition_key": "text",
-    "deduplication_id": "text", "debounced_until": "timestamptz",
-    "serialization": "text", "timeout": "interval",
-    "deadline_at": "timestamptz", "run_after": "timestamptz", "created_at": "timestamptz",
-    "enqueued_at": "timestamptz", "started_at": "timestamptz",
-}  # fmt: skip
-
-_RUN_NAMES = ", ".join(f'"{name}"' for name in _RUN_COLUMNS)
-_RUN_TYPES = ", ".join(f'"{name}" {kind}' for name, kind in _RUN_COLUMNS.items())
-
-INSERT_RUNS = f"""
-INSERT INTO durable_app_workflow ({_RUN_NAMES}, updated_at)
-SELECT {_RUN_NAMES}, created_at FROM json_to_recordset(%s::json) AS given({_RUN_TYPES})
-ON CONFLICT DO NOTHING
-RETURNING id, workflow_id
-"""  # noqa: S608  (names from the table above)
 
 # A hint need not be durable: without this, each one waits for the disk.
 NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
@@ -193,7 +171,7 @@ class PostgresWriter:
     def _write_one(self, cursor: Any, record: Record) -> Any:
         match record:
             case NewRun():
-                return _insert_run(cursor, record)
+                return insert_run(cursor, record)
             case Checkpoint():
                 return self._insert_checkpoint(cursor, record)
             case Entry():
@@ -275,45 +253,6 @@ class PostgresWriter:
         return judge(record, state)
 
 
-@functools.cache
-def _insert_statement(names: tuple[str, ...]) -> str:
-    """Return the INSERT of one run that has these columns; few different ones occur."""
-    columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(f"%s::{_RUN_COLUMNS[name]}" for name in names)
-    return f"""
-        INSERT INTO durable_app_workflow ({columns}, updated_at) VALUES ({values}, %s)
-        ON CONFLICT DO NOTHING RETURNING id
-    """  # noqa: S608
-
-
-def _insert_run(cursor: Any, record: NewRun) -> Created:
-    row = {name: getattr(record, name) for name in _RUN_COLUMNS}
-    row = {name: value for name, value in row.items() if value is not None}
-    values = (*row.values(), record.created_at)
-    found = cursor.execute(_insert_statement(tuple(row)), values).fetchone()
-    return Created(run=found[0] if found else None)
-
-
-def insert_runs(connection: Any, records: list[NewRun]) -> list[Created]:
-    """Insert runs; an id that exists already answers with no row.
-
-    ``connection`` is anything with psycopg's ``execute``: the engine's, or a cursor of the caller's.
-    """
-    given = _ENCODER.encode([run_row(record) for record in records])
-    rows = connection.execute(INSERT_RUNS, (given,)).fetchall()
-    keys = {workflow_id: run for run, workflow_id in rows}
-    return [Created(run=keys.pop(record.workflow_id, None)) for record in records]
-
-
-def run_row(record: NewRun) -> dict[str, Any]:
-    """Return the run's columns that differ from null."""
-    row = {name: getattr(record, name) for name in _RUN_COLUMNS}
-    for name in ("attributes", "roles"):
-        if row[name] is not None:
-            row[name] = json.loads(row[name])
-    return {name: value for name, value in row.items() if value is not None}
-
-
 def _runs(records: Sequence[Checkpoint | Outcome]) -> str:
     """Return the batch's runs as an array literal, the one condition that is always an index lookup.
 
@@ -356,13 +295,9 @@ def _outcome_row(record: Outcome) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case timedelta():
-            return f"{value.total_seconds()} seconds"
-        case _:
-            raise TypeError(type(value).__name__)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_text)

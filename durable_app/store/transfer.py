@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
@@ -95,6 +96,8 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case timedelta():
             return duration_string(value)
+        case UUID():
+            return str(value)
         case _:
             return value
 
@@ -115,9 +118,9 @@ def insert(runs: list[dict[str, Any]]) -> list[str]:
             for run, parts in rows:
                 _insert(run, parts)
             transaction.on_commit(lambda: notify.announce(notify.WORK, notify.DUE), using=database.alias())
-    except IntegrityError:
+    except IntegrityError as error:
         _explain(run for run, _ in rows)
-        raise
+        raise InvalidOptionError("the export holds the same row twice") from error
     return [run.workflow_id for run, _ in rows]
 
 
@@ -144,9 +147,9 @@ def _rows_of(exported: Any) -> tuple[Workflow, dict[str, list[Any]]]:
     if not isinstance(exported, dict) or exported.keys() != {"workflow", *PARTS}:
         raise InvalidOptionError(f"an exported run is an object of workflow, {', '.join(PARTS)}")
     run = Workflow(**_rich_columns(Workflow, "", exported["workflow"]))
-    if run.status not in Status.values:
-        raise InvalidOptionError(f"the exported status {run.status!r} is none")
-    parts = {
+    if run.status not in Status.values or not run.workflow_id.strip():
+        raise InvalidOptionError(f"no run has the id {run.workflow_id!r} and the status {run.status!r}")
+    parts: dict[str, list[Any]] = {
         name: [model(**_rich_columns(model, owner, row)) for row in _list(name, exported[name])]
         for name, (model, owner) in PARTS.items()
     }

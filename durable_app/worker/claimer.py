@@ -19,6 +19,7 @@ from durable_app.errors import (
 )
 from durable_app.registry import registry
 from durable_app.store import claims, limited, queues, steps, workers
+from durable_app.store.limited import Wanted
 from durable_app.store.queues import QueueState
 from durable_app.store.records import Claimed, History
 from durable_app.worker.backlog import TOO_LONG, Task
@@ -135,8 +136,8 @@ class Claimer(Service):
         served = self._served()
         lines = [line for line in served if line.has_ready and not line.is_paused]
         again = [line.look_again for line in served if line.look_again is not None]
-        for place in places:
-            again += self._fill_place(place, lease, lines)
+        if lines:
+            again += self._fill_places(places, lease, lines)
         if any(place.pool.backlog for place in self._places):
             again.append(TOO_LONG)
         return min([self.interval, *again])
@@ -155,13 +156,14 @@ class Claimer(Service):
             return self._places
         return [place for place in self._places if place.pool.may_be_more]
 
-    def _fill_place(self, place: "_Place", lease: Lease, lines: list[QueueState]) -> list[float]:
-        """Claim for one place; return in how many seconds to look again, for each reason to."""
-        pool, names = place.pool, registry.names(is_async=place.is_async)
-        room = pool.room()
-        found, again = self._claim(lease, names, room, lines) if names and lines else ([], [])
-        pool.run(list(self._tasks(lease, found, place.park_after)))
-        pool.may_be_more = len(found) >= room or any(not line.limits.is_unlimited for line in lines)
+    def _fill_places(self, places: list["_Place"], lease: Lease, lines: list[QueueState]) -> list[float]:
+        """Claim and execute; return in how many seconds to look again, for each reason to."""
+        wishes = [_Wish(place) for place in places]
+        again = self._claim(lease, wishes, lines)
+        is_limited = any(not line.limits.is_unlimited for line in lines)
+        for wish in wishes:
+            wish.place.pool.run(self._tasks(lease, wish.found, wish.place.park_after))
+            wish.place.pool.may_be_more = wish.left < 1 or is_limited
         return again
 
     def _served(self) -> list[QueueState]:
@@ -174,28 +176,29 @@ class Claimer(Service):
             takes_unversioned=self._version.takes_unversioned,
         )
 
-    def _claim(
-        self, lease: Lease, names: list[str], room: int, lines: list[QueueState]
-    ) -> tuple[list[Claimed], list[float]]:
+    def _claim(self, lease: Lease, wishes: list["_Wish"], lines: list[QueueState]) -> list[float]:
         """Claim from the queues in random order; those without limits count as one."""
         claimer = self._claimer(lease)
-        counted = [line.name for line in lines if not line.limits.is_unlimited]
         free = [line.name for line in lines if line.limits.is_unlimited]
-        found: list[Claimed] = []
-        again: list[float] = []
-        turns = [free, *([name] for name in counted)]
+        turns = [free, *([line.name] for line in lines if not line.limits.is_unlimited)]
         random.shuffle(turns)
+        again: list[float] = []
         for turn in turns:
-            left = room - len(found)
             if turn is free:
-                found += claims.claim(claimer, names, left, free)
-                continue
-            taken = limited.claim(claimer, turn[0], names, left, self._last_keys.get(turn[0], ""))
-            self._last_keys[turn[0]] = taken.last_key
-            found += taken.runs
-            if taken.again is not None:
-                again.append(taken.again)
-        return found, again
+                for wish in wishes:
+                    wish.found += claims.claim(claimer, wish.names, wish.left, free)
+            else:
+                again += self._claim_limited(claimer, turn[0], wishes)
+        return again
+
+    def _claim_limited(self, claimer: claims.Claimer, queue: str, wishes: list["_Wish"]) -> list[float]:
+        """Claim for all places at once: a queue's order and its limits know nothing of threads and loops."""
+        wanted = [Wanted(wish.names, wish.left) for wish in wishes]
+        taken = limited.claim(claimer, queue, wanted, self._last_keys.get(queue, ""))
+        self._last_keys[queue] = taken.last_key
+        for run in taken.runs:
+            next(wish for wish in wishes if run.name in wish.names).found.append(run)
+        return [] if taken.again is None else [taken.again]
 
     def _tasks(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Task]:
         replaying = [one.run for one in claimed if one.has_history]
@@ -213,6 +216,21 @@ class _Place:
     pool: Pool
     is_async: bool
     park_after: timedelta
+
+
+class _Wish:
+    """How many runs a place has room for, and which; and those that were found."""
+
+    def __init__(self, place: _Place) -> None:
+        self.place = place
+        self.names = registry.names(is_async=place.is_async)
+        self.found: list[Claimed] = []
+        self._room = place.pool.room() if self.names else 0
+
+    @property
+    def left(self) -> int:
+        """How many more there is room for."""
+        return self._room - len(self.found)
 
 
 def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None) -> Execution:

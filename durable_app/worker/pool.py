@@ -5,7 +5,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,7 +88,7 @@ class Pool:
             self.slots.give_back()
         return [task.execution for task in found]
 
-    def run(self, tasks: list[Task]) -> None:
+    def run(self, tasks: Iterable[Task]) -> None:
         """Execute runs, as many at a time as there are slots."""
         raise NotImplementedError
 
@@ -107,12 +107,13 @@ class Threads(Pool):
         self._guard = threading.Lock()
         self._working = 0
 
-    def run(self, tasks: list[Task]) -> None:
+    def run(self, tasks: Iterable[Task]) -> None:
         """Execute runs, each on a thread of its own as soon as one is free."""
-        self.slots.take(len(tasks))
+        claimed = list(tasks)  # first: threads that begin meanwhile would only be in the way
+        self.slots.take(len(claimed))
         with self._guard:
-            self.backlog.add(tasks)
-            more = min(len(tasks), self.slots.size - self._working)
+            self.backlog.add(claimed)
+            more = min(len(claimed), self.slots.size - self._working)
             self._working += more
         for _ in range(more):
             self._pool.submit(self._work)
@@ -171,11 +172,12 @@ class EventLoop(Pool):
         self._thread: threading.Thread | None = None
         self._ending = False
 
-    def run(self, tasks: list[Task]) -> None:
+    def run(self, tasks: Iterable[Task]) -> None:
         """Execute runs on the loop, as many at a time as there are slots."""
-        self.slots.take(len(tasks))
-        self.backlog.add(tasks)
-        if tasks:
+        claimed = list(tasks)
+        self.slots.take(len(claimed))
+        self.backlog.add(claimed)
+        if claimed:
             self._running_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:

@@ -140,7 +140,7 @@ def test_blocking_verbs_name_their_twin(dbos, verb):
     """65. A RuntimeError, in a workflow and outside."""
 
     async def main() -> None:
-        BLOCKING[verb]()  # type: ignore[no-untyped-call]
+        BLOCKING[verb]()
 
     with pytest.raises(RuntimeError, match=rf"await DBOS\.{verb}_async\(\)"):
         async_to_sync(main)()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from durable_app.dbos import DBOS, Queue, SetEnqueueOptions, SetWorkflowID, error
+from durable_app.dbos import DBOS, Queue, SetEnqueueOptions, SetWorkflowID, SetWorkflowTimeout, error
 from durable_app.models import Queue as Row
 from durable_app.models import Workflow
 from tests.helpers import wait_until
@@ -320,8 +320,6 @@ def test_options_by_name(crowd):
 
 def test_deadlines_of_enqueued_runs(crowd):
     """127, 131. They count from when the run is taken; the end of it is a cancellation."""
-    from durable_app.dbos import SetWorkflowTimeout
-
     queue = DBOS.register_queue("q", worker_concurrency=1)
     with SetWorkflowTimeout(0.2):
         handle = queue.enqueue(crowd.enter, 1)

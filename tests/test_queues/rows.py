@@ -43,7 +43,7 @@ def claimer(worker: str = "one") -> Claimer:
 
 def take(limit: int = 100, *, name: str = "line", worker: str = "one", last_key: str = "") -> limited.Taken:
     """Claim from a queue with limits."""
-    return limited.claim(claimer(worker), name, [NAME], limit, last_key)
+    return limited.claim(claimer(worker), name, [limited.Wanted([NAME], limit)], last_key)
 
 
 def take_free(limit: int, *names: str, worker: str = "one") -> list[int]:

@@ -11,9 +11,9 @@ import pytest
 from durable_app import InvalidOptionError
 from durable_app.limits import Limits
 from durable_app.models import Status, Workflow
-from durable_app.store import lifecycle, queues, workers
+from durable_app.store import lifecycle, limited, queues, workers
 from tests.helpers import in_thread
-from tests.test_queues.rows import finish, park, put, queue, taken, unpark
+from tests.test_queues.rows import claimer, finish, park, put, queue, taken, unpark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,3 +206,26 @@ def test_partitions_with_the_same_number_of_places_as_their_queue_are_allowed():
     """186. Not above it, is the rule."""
     limits = Limits(concurrency=2, worker_concurrency=2, partition_concurrency=2)
     assert Counter([limits.is_partitioned, limits.is_unlimited]) == Counter([True, False])
+
+
+def test_threads_and_event_loop_share_one_line():
+    """179, 184. What each has room for is taken in the queue's order, whichever kind of run comes first."""
+    queue(concurrency=3)
+    runs = [put(name=name)[0] for name in ("coroutine", "coroutine", "thread", "thread")]
+    wanted = [limited.Wanted(["thread"], 8), limited.Wanted(["coroutine"], 8)]
+    found = limited.claim(claimer(), "line", wanted).runs
+    assert sorted(one.run for one in found) == runs[:3]
+
+
+def test_a_kind_of_run_without_room_holds_up_no_other():
+    """184. The event loop is full: the threads' runs behind its runs are taken, at the next look at the latest."""
+    queue(concurrency=3)
+    coroutines = put(5, name="coroutine")
+    threads = put(2, name="thread")
+    wanted = [limited.Wanted(["thread"], 8), limited.Wanted(["coroutine"], 1)]
+    first = limited.claim(claimer(), "line", wanted)
+    assert [one.run for one in first.runs] == coroutines[:1]
+    assert first.again is not None
+    assert first.again < 0.1
+    full = [limited.Wanted(["thread"], 8), limited.Wanted(["coroutine"], 0)]
+    assert [one.run for one in limited.claim(claimer(), "line", full).runs] == threads

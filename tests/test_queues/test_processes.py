@@ -181,7 +181,6 @@ def test_the_places_of_a_killed_worker_are_freed(start_worker: Start, tmp_path: 
         assert running() == 3
         assert begun(rest) == []
         victim.kill()
-        Workflow.objects.filter(status=Status.PENDING)
         wait_until(lambda: Workflow.objects.filter(recovery_attempts=1).count() == 3, timeout=60)
         wait_until(lambda: len(begun(tmp_path)) == 6)
     assert seen.by_queue["line"] <= 3
