@@ -70,6 +70,8 @@ class Options:
     """Rules of alerts, and who is told; see ``durable_app.control.alerts.Rules``."""
     ALERT_WEBHOOK: str = ""
     """URL that ``durable_app.alert_handlers.webhook`` posts alerts to."""
+    ADMIN: dict[str, Any] = field(default_factory=dict)
+    """What the admin may do and show; see ``durable_app.admin.options.AdminOptions``."""
     DEV_WORKER: bool = False
     """Whether ``runserver`` carries an embedded worker."""
 

@@ -54,8 +54,9 @@ def _work(budget: float) -> int:
     with _until_terminated() as terminated:
         worker = Worker().start()
         try:
+            worker.recovery.take_back()  # a dead neighbour's lease may run on: nothing else tells of its runs
             while (left := give_up_at - time.monotonic()) > 0 and _has_more(worker, left):
-                if terminated.wait(min(LOOK, left)):
+                if terminated.wait(min(LOOK, left)) or worker.asked_to_stop.is_set():
                     break
         finally:
             worker.stop()

@@ -16,6 +16,7 @@ from durable_app.engine.launch import checked_id
 from durable_app.engine.management import as_step
 from durable_app.errors import NonExistentWorkflowError, OpenTransactionError
 from durable_app.store import database, listing
+from durable_app.store.records import FINISHED
 
 R = TypeVar("R")
 
@@ -61,6 +62,11 @@ class WorkflowStatus:
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has reached a terminal state."""
+        return self.status in FINISHED
 
 
 @serialization.serializable
@@ -138,6 +144,12 @@ class WorkflowHandle(Generic[R]):
 
     def __repr__(self) -> str:
         return f"WorkflowHandle({self.workflow_id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WorkflowHandle) and other.workflow_id == self.workflow_id
+
+    def __hash__(self) -> int:
+        return hash(self.workflow_id)
 
     def get_workflow_id(self) -> str:
         """Return the run's id."""

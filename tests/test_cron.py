@@ -28,6 +28,7 @@ from durable_app import (
 )
 from durable_app.conf import Options
 from durable_app.cron import lock_path, tick
+from durable_app.incarnation import process_space
 from durable_app.models import Schedule, Worker, Workflow
 from durable_app.store import workers
 from tests.helpers import in_thread, status, wait_for_status, wait_until
@@ -143,12 +144,12 @@ def test_what_does_not_end_in_time_is_handed_back(settings: Any) -> None:
 
 
 def test_a_tick_takes_back_the_runs_of_dead_workers() -> None:
-    """79-81. Those of a process of this host at once."""
+    """79-81. Those of a process of this host at once, though its lease has not run out."""
     handle = start_workflow(workflows.sum_of_three, 1, 2, 3)
     now = clock.now()
     dead = Worker.objects.create(
-        id="dead", name="dead", hostname="h", process_space="elsewhere", pid=1, pid_started="1",
-        started_at=now, heartbeat_at=now, expires_at=now + MINUTE, stopped_at=now,
+        id="dead", name="dead", hostname="h", process_space=process_space(), pid=2**30, pid_started="1",
+        started_at=now, heartbeat_at=now, expires_at=now + MINUTE,
     )  # fmt: skip
     Workflow.objects.update(status=Status.PENDING, worker=dead, attempt=1)
     tick()

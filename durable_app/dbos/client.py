@@ -142,8 +142,8 @@ class DBOSClient:
 
     create_schedule = Verb(outside(schedules.create_named_schedule.now))
     create_schedule_async = Verb(outside(schedules.create_named_schedule.later))
-    apply_schedules = Verb(outside(schedules.apply_schedules.now))
-    apply_schedules_async = Verb(outside(schedules.apply_schedules.later))
+    apply_schedules = Verb(outside(schedules.apply_named_schedules.now))
+    apply_schedules_async = Verb(outside(schedules.apply_named_schedules.later))
     get_schedule = Verb(outside(schedules.get_schedule.now))
     get_schedule_async = Verb(outside(schedules.get_schedule.later))
     list_schedules = Verb(outside(schedules.list_schedules.now))

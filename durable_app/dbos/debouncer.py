@@ -50,7 +50,17 @@ class Debouncer(Generic[P, R]):
         found._ours = _made(target, debounce_timeout_sec, queue)  # noqa: SLF001  (made here)
         return found
 
-    create_async = create
+    @classmethod
+    async def create_async(
+        cls,
+        workflow: Callable[P, R],
+        *,
+        debounce_timeout_sec: float | None = None,
+        queue: Queue | str | None = None,
+        application_name: str | None = None,
+    ) -> "Debouncer[P, R]":
+        """Async twin of ``create``."""
+        return cls.create(workflow, debounce_timeout_sec=debounce_timeout_sec, queue=queue)
 
     def debounce(
         self, debounce_key: str, debounce_period_sec: float, *args: P.args, **kwargs: P.kwargs

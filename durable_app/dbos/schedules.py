@@ -45,9 +45,10 @@ class ClientScheduleInput(ScheduleOptions, total=False):
 
 def scheduled(cron: str) -> Callable[[F], F]:
     """Decorator: start a workflow at each tick, with the tick and the actual time as its arguments."""
+    declare = ours.scheduled(cron, context=ours.FIRED_AT)
 
     def decorate(func: F) -> F:
-        found = ours.scheduled(cron, context=ours.FIRED_AT)(func)
+        found = declare(func)
         declared.schedules.add(decorated_in(func).name)
         if process.worker is not None:
             blocking(process.worker.declare)
@@ -88,8 +89,14 @@ def create_named_schedule(
 
 
 @plain(ours.apply_schedules, ours.aapply_schedules)
-def apply_schedules(schedules: list[ScheduleInput] | list[ClientScheduleInput]) -> Given:
+def apply_schedules(schedules: list[ScheduleInput]) -> Given:
     """Create or change schedules, all or none."""
+    return given([cast(ours.ScheduleInput, _translated(one)) for one in schedules])
+
+
+@plain(ours.apply_schedules, ours.aapply_schedules)
+def apply_named_schedules(schedules: list[ClientScheduleInput]) -> Given:
+    """Create or change schedules of workflows that are known by name, all or none."""
     return given([cast(ours.ScheduleInput, _translated(one)) for one in schedules])
 
 

@@ -5,7 +5,7 @@ that must be counted.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from django.db.models import Q
 
 from durable_app import clock
-from durable_app.limits import DEFAULT_QUEUE
+from durable_app.limits import DEFAULT_QUEUE, Limits
 from durable_app.models import Status, Workflow
-from durable_app.store import database
+from durable_app.store import database, queues
 from durable_app.store.records import Claimed
 
 _COLUMNS = (
@@ -39,13 +39,26 @@ AND (%(any_version)s OR run.app_version = %(version)s OR (run.app_version IS NUL
 """
 """What ``ready`` says, with the parameters of ``whose``."""
 
+_IS_FREE = " AND ".join(
+    f"queue.{name} IS NULL" if value is None else f"NOT queue.{name}"
+    for name, value in queues.columns(Limits()).items()
+)
+
+# What the caller knows of the queues is a moment old: only those are served that are free of limits, and
+# not paused, as the statement itself sees them.
+#
 # The rows are selected first, behind a materialized CTE: ``UPDATE ... IN (subquery LIMIT n)`` was seen to
 # take 50 rows for 1, when the planner ran the subquery once a row. One index scan a queue, and the queues
 # take turns: a long backlog in one neither slows the others down nor stands before them.
 CLAIM = f"""
-WITH ready AS MATERIALIZED (
+WITH line AS MATERIALIZED (
+    SELECT given.queue_name FROM unnest(%(queues)s::text[]) AS given(queue_name)
+    LEFT JOIN durable_app_queue AS queue ON queue.name = given.queue_name
+    WHERE CASE WHEN queue.name IS NULL THEN given.queue_name = '{DEFAULT_QUEUE}'
+        ELSE {_IS_FREE} AND (queue.paused_at IS NULL OR queue.paused_until <= %(now)s) END
+), ready AS MATERIALIZED (
     SELECT found.id
-    FROM unnest(%(queues)s::text[]) AS line(queue_name)
+    FROM line
     CROSS JOIN LATERAL (
         SELECT run.id, run.priority FROM durable_app_workflow AS run
         WHERE run.queue_name = line.queue_name AND {READY}
@@ -74,10 +87,11 @@ class Claimer:
 
 @database.retried
 def claim(
-    claimer: Claimer, names: list[str], limit: int, queues: Iterable[str] = (DEFAULT_QUEUE,)
+    claimer: Claimer, names: list[str], limit: int, lines: Sequence[str] = (DEFAULT_QUEUE,)
 ) -> list[Claimed]:
-    """Take up to ``limit`` ready runs of these names from these queues, under a new attempt each."""
-    lines = list(queues)
+    """Take up to ``limit`` ready runs of these names, under a new attempt each, from those of these queues
+    that have no limits and are not paused.
+    """
     if limit < 1 or not names or not lines:
         return []
     if not database.is_postgres():
@@ -86,7 +100,7 @@ def claim(
         CLAIM,
         {
             **whose(claimer, names),
-            "queues": lines,
+            "queues": list(lines),
             "limit": limit,
             "worker": claimer.worker_id,
             "now": clock.now(),
@@ -112,13 +126,13 @@ def _claimed_by(statement: str, given: dict[str, Any]) -> list[Claimed]:
     return [_claimed(row[:-1]) for row in rows]
 
 
-def _claim_one_by_one(claimer: Claimer, names: list[str], limit: int, lines: list[str]) -> list[Claimed]:
+def _claim_one_by_one(claimer: Claimer, names: list[str], limit: int, lines: Sequence[str]) -> list[Claimed]:
     """The same where there is one writer at a time anyway."""
     if not ready(claimer, names).filter(queue_name__in=lines).exists():
         return []  # an idle worker takes no write lock
     with database.transact():
         found: list[tuple[int, int, int]] = []
-        for line in lines:
+        for line in queues.free_among(lines):
             rows = ready(claimer, names).filter(queue_name=line).order_by("priority", "pk")
             first = rows.values_list("priority", "pk")[:limit]
             found += [(turn, *row) for turn, row in enumerate(first)]
@@ -167,9 +181,9 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
 
 
 @database.retried
-def any_ready(claimer: Claimer, names: list[str], queues: Iterable[str]) -> bool:
+def any_ready(claimer: Claimer, names: list[str], lines: Sequence[str]) -> bool:
     """Return whether a run of these names is ready in one of these queues."""
-    return bool(ready(claimer, names).filter(queue_name__in=list(queues)).exists())
+    return bool(ready(claimer, names).filter(queue_name__in=lines).exists())
 
 
 def _rows() -> Any:

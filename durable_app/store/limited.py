@@ -108,7 +108,7 @@ class _Choice:
             self.picks = self._line(self._ready, budget)
 
     def cut(self, wishes: list[Wanted]) -> None:
-        """Leave out what there is no room for, of one kind of run; another look finds what stood behind it."""
+        """Leave out the kind of run that there is no room for; another look finds what stood behind."""
         kept: list[Pick] = []
         for one in wishes:
             kept += [pick for pick in self.picks if pick.name in one.names][: one.room]
@@ -122,7 +122,7 @@ class _Choice:
         fresh = min(budget.room - len(picks), budget.starts)
         if fresh > 0:
             starting = _locked(ready.filter(started_at__isnull=True)).order_by("priority", "pk")[:fresh]
-            picks += [Pick(*row, starts=True) for row in starting]
+            picks += [Pick(pk, key, name, starts=True) for pk, key, name in starting]
         return picks
 
     # by partition
@@ -238,7 +238,7 @@ _STARTS: dict[str, Any] = {"count": Count("pk"), "first": Min("started_at")}
 def _going_on(ready: Any, room: int) -> list[Pick]:
     """Return the first of the runs that have begun."""
     begun = _locked(ready.filter(started_at__isnull=False)).order_by("priority", "pk")[:room]
-    return [Pick(*row, starts=False) for row in begun]
+    return [Pick(pk, key, name) for pk, key, name in begun]
 
 
 def _locked(ready: Any) -> Any:

@@ -1,7 +1,7 @@
 """Queues as rows: their limits, changed at run time and followed by every worker; pause and resume."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,6 +70,17 @@ def all_queues() -> list[QueueState]:
     return found
 
 
+def free_among(names: Sequence[str]) -> list[str]:
+    """Return those of these queues that have no limits and are not paused."""
+    found = {row.name: state_of(row) for row in _rows().filter(pk__in=names)}
+    found.setdefault(DEFAULT_QUEUE, QueueState(name=DEFAULT_QUEUE))
+    return [
+        name
+        for name in names
+        if name in found and found[name].limits.is_unlimited and not found[name].is_paused
+    ]
+
+
 def state_of(row: Queue, *, has_ready: bool = True) -> QueueState:
     """Return what a row says."""
     return QueueState(
@@ -86,7 +97,7 @@ def state_of(row: Queue, *, has_ready: bool = True) -> QueueState:
 @database.retried
 def register(name: str, limits: Limits, *, update: bool, polling_interval: timedelta | None = None) -> None:
     """Create a queue, or (if ``update``) give an existing one these limits."""
-    values = {**_columns(limits), "polling_interval": polling_interval}
+    values = {**columns(limits), "polling_interval": polling_interval}
     with database.transact():
         _ensure(name, **values)
         if update:
@@ -100,7 +111,7 @@ def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, up
 
     Limits that an operator has set stay until the code itself says something new.
     """
-    values = {**_columns(limits), "polling_interval": polling_interval}
+    values = {**columns(limits), "polling_interval": polling_interval}
     declaration = _declaration(limits, polling_interval)
     with database.transact():
         _ensure(name, declaration=declaration, **values)
@@ -128,7 +139,7 @@ def change(
     with database.transact():
         limits = adjust(_locked(name).limits)
         interval = {} if polling_interval is None else {"polling_interval": polling_interval}
-        _set(name, **_columns(limits), **interval)
+        _set(name, **columns(limits), **interval)
         _announce()
     return limits
 
@@ -183,17 +194,17 @@ def _set(name: str, **values: Any) -> None:
         _starts(name).delete()  # nothing counts them any more
 
 
-def _columns(limits: Limits) -> dict[str, Any]:
+def columns(limits: Limits) -> dict[str, Any]:
     """Return the columns that hold these limits."""
-    columns: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for one in fields(limits):
         value = getattr(limits, one.name)
         if one.name.endswith("limiter"):
-            columns[f"{one.name}_limit"] = value.limit if isinstance(value, RateLimit) else None
-            columns[f"{one.name}_period"] = value.period if isinstance(value, RateLimit) else None
+            found[f"{one.name}_limit"] = value.limit if isinstance(value, RateLimit) else None
+            found[f"{one.name}_period"] = value.period if isinstance(value, RateLimit) else None
         else:
-            columns[one.name] = value
-    return columns
+            found[one.name] = value
+    return found
 
 
 def _announce() -> None:

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -200,13 +200,15 @@ class Claimer(Service):
             next(wish for wish in wishes if run.name in wish.names).found.append(run)
         return [] if taken.again is None else [taken.again]
 
-    def _tasks(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> Iterable[Task]:
+    def _tasks(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> list[Task]:
         replaying = [one.run for one in claimed if one.has_history]
         histories = steps.histories(replaying) if replaying else {}
-        for one in claimed:
-            execution = _execution(one, lease, park_after, histories.get(one.run))
-            lease.holds(execution)
-            yield Task(execution, _flow(execution, one))
+        return [self._task(lease, one, park_after, histories.get(one.run)) for one in claimed]
+
+    def _task(self, lease: Lease, claimed: Claimed, park_after: timedelta, history: History | None) -> Task:
+        execution = _execution(claimed, lease, park_after, history)
+        lease.holds(execution)
+        return Task(execution, _flow(execution, claimed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def test_in_a_workflow_it_is_one_step(runs):
     execute_again("p")
     assert tuple(DBOS.get_result("p")) == ("chosen", "chosen")
     found = DBOS.get_workflow_status("chosen")
-    assert found is not None and found.input == {"args": (3,), "kwargs": {}}
+    assert found is not None and found.input is not None and found.input["args"] == (3,)
 
 
 def test_twins_and_clients(runs):
@@ -137,7 +137,7 @@ def test_twins_and_clients(runs):
     (first,) = async_to_sync(main)()
     assert client.debounce("key", LONG, 3).workflow_id == first
     found = DBOS.get_workflow_status(first)
-    assert found is not None and found.input == {"args": (3,), "kwargs": {}}
+    assert found is not None and found.input is not None and found.input["args"] == (3,)
 
 
 def test_methods_are_refused(dbos):

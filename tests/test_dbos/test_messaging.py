@@ -80,7 +80,7 @@ def test_streams_are_followed_live(dbos):
         DBOS.recv(timeout_seconds=60)
 
     handle = DBOS.start_workflow(writes)
-    follower = in_thread(lambda: [read.append(value) for value in DBOS.read_stream(handle.workflow_id, "s")])
+    follower = in_thread(lambda: read.extend(DBOS.read_stream(handle.workflow_id, "s")))
     wait_until(lambda: len(read) == 3)
     go_on.set()
     follower.result(60)

@@ -64,7 +64,8 @@ def test_steps_and_transactions_are_scheduled(dbos):
     def transaction(scheduled_time, actual_time):
         seen.append("transaction")
 
-    assert callable(step) and callable(transaction)
+    assert callable(step)
+    assert callable(transaction)
     for name in ("a-step", "a-transaction"):
         DBOS.trigger_schedule(name).get_result()
     assert seen == ["step", "transaction"]

@@ -19,6 +19,7 @@ from durable_app import (
     Status,
     WorkflowFunctionNotFoundError,
     fork_workflow,
+    retrieve_workflow,
     start_workflow,
     step,
     workflow,
@@ -382,3 +383,13 @@ def test_steps_and_workflows_also_run_within_a_plain_test_case() -> None:
     assert sum_of_three(1, 2, 3) == 6
     assert not WorkerRow.objects.exists()
     assert Workflow.objects.get().status == Status.SUCCESS
+
+
+def test_handles_of_one_run_are_equal_and_tell_whether_it_has_ended(worker: Worker) -> None:
+    """298. Equal by the run's id, so that a set of them is one of runs."""
+    handle = start_workflow(take_anything, 4)
+    same = retrieve_workflow(handle.workflow_id)
+    assert {handle} == {same}
+    assert same != start_workflow(take_anything, 4)
+    handle.get_result(timeout=30)
+    assert same.get_status().is_finished

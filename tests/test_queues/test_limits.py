@@ -218,7 +218,7 @@ def test_threads_and_event_loop_share_one_line():
 
 
 def test_a_kind_of_run_without_room_holds_up_no_other():
-    """184. The event loop is full: the threads' runs behind its runs are taken, at the next look at the latest."""
+    """184. The event loop is full: at the next look the threads' runs behind its runs are taken."""
     queue(concurrency=3)
     coroutines = put(5, name="coroutine")
     threads = put(2, name="thread")

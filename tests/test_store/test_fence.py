@@ -87,6 +87,9 @@ def child(run: Workflow) -> NewRun:
 WRITES: dict[str, Write] = {
     "checkpoint": lambda run, attempt: committed(checkpoint(run, attempt), run),
     "outcome": lambda run, attempt: committed(outcome(run, attempt), run),
+    "commit_all": lambda run, attempt: committed(
+        outcome(run, attempt), run, lambda record: database.commit_all([record])[0]
+    ),
     "entry": lambda run, attempt: committed(entry(run, attempt, "step"), run),
     "entry from a step": lambda run, attempt: committed(entry(run, attempt), run),
     "append_awaited": lambda run, attempt: committed(

@@ -1,0 +1,185 @@
+"""What all our admin classes share: permissions by the policy, verbs with a page of confirmation, results.
+
+``DurableAdminMixin`` can be mixed into a project's own ModelAdmin; ``BaseAdmin`` is unfold's where that is
+installed, else Django's.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.forms import Script
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import get_resolver, reverse
+from django.utils.functional import classproperty
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from durable_app.admin.keyset import KeysetChangeList, WrongLink
+from durable_app.admin.options import options
+from durable_app.control.actors import Actor
+from durable_app.control.operator import Operator, Result
+from durable_app.errors import InvalidOptionError, QueryTimeoutError
+from durable_app.store import database
+
+if TYPE_CHECKING:
+    BaseAdmin = admin.ModelAdmin[Any]
+elif apps.is_installed("unfold"):
+    from unfold.admin import ModelAdmin as BaseAdmin
+else:
+    BaseAdmin = admin.ModelAdmin
+
+if TYPE_CHECKING:
+    MixinBase = admin.ModelAdmin[Any]
+else:
+    MixinBase = object
+
+SITE = "admin"
+"""The namespace of admin URLs; the site's own name goes into ``current_app``."""
+
+
+class DurableAdminMixin(MixinBase):
+    """Rows that nobody edits: people look at them, and use verbs."""
+
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    actions_on_top = True  # without any, the stock template would have an inline style
+    sortable_by = ()
+    view_permission = ""
+    """Codename of the permission to see rows; empty: Django's own of the model."""
+
+    class Media:
+        css = {"all": ["durable_app/durable.css"]}
+        js = [Script("durable_app/durable.js", type="module")]
+
+    @classproperty
+    def list_per_page(cls) -> int:
+        """Rows of a page."""
+        return options().PAGE_SIZE
+
+    # who may
+
+    def actor_of(self, request: HttpRequest) -> Actor:
+        """Return who sent a request."""
+        return Actor.of_request(request)
+
+    def may(self, request: HttpRequest, permission: str, target: Any = None) -> bool:
+        """Return whether the policy lets the user use a verb, on a target if one is given."""
+        return self.actor_of(request).may(permission, target)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Ask the policy."""
+        return self.may(request, self.view_permission or f"view_{self.opts.model_name}", obj)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the entry to those who may see its rows."""
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows are written by verbs."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows are written by verbs."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows are deleted by verbs."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the rows of the engine's database, wherever that is."""
+        return super().get_queryset(request).using(database.alias())
+
+    # lists
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the change list of the theme, made to page by key."""
+        found: Any = super().get_changelist(request, **kwargs)
+        return type("DurableChangeList", (KeysetChangeList, found), {})
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list; what is wrong with a link or takes too long is said on a page, not a 500."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except (WrongLink, InvalidOptionError) as error:
+            return self.trouble(request, 400, _("This link does not work"), str(error))
+        except QueryTimeoutError:
+            sentence = _("The search takes too long. Choose a shorter time, or fewer conditions.")
+            return self.trouble(request, 503, _("Please narrow your search"), sentence)
+
+    def trouble(self, request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
+        """Return a page that says what went wrong."""
+        context = self.page_context(request, title, sentence=sentence)
+        return TemplateResponse(request, "admin/durable_app/trouble.html", context, status=status)
+
+    # pages
+
+    def page_context(self, request: HttpRequest, title: str, **more: Any) -> dict[str, Any]:
+        """Return what every page of ours needs in its template."""
+        request.current_app = self.admin_site.name
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "subtitle": None,
+            "opts": self.opts,
+            "media": self.media,
+            "list_url": self.list_url(),
+            **more,
+        }
+
+    def list_url(self) -> str:
+        """Return the URL of the list."""
+        name = f"{SITE}:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return reverse(name, current_app=self.admin_site.name)
+
+    def object_url(self, pk: Any) -> str:
+        """Return the URL of a row's page."""
+        name = f"{SITE}:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=[quote(pk)], current_app=self.admin_site.name)
+
+    def found(self, request: HttpRequest, object_id: Any) -> Any:
+        """Return a row, or raise Http404; those who may not see it learn nothing of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        obj = self.get_object(request, unquote(str(object_id)))
+        if obj is None or not self.has_view_permission(request, obj):
+            raise Http404
+        return obj
+
+    def forbidden(self, request: HttpRequest) -> HttpResponse:
+        """Return the project's 403 page. Raised, it would roll back the audit under ATOMIC_REQUESTS."""
+        handler: Any = get_resolver().resolve_error_handler(403)
+        response: HttpResponse = handler(request, exception=PermissionDenied())
+        return response
+
+    # verbs
+
+    def operator_of(self, request: HttpRequest, reason: str = "") -> Operator:
+        """Return the user as an operator, whose verbs are audited."""
+        return Operator(actor=self.actor_of(request), reason=reason)
+
+    def tell(self, request: HttpRequest, verb: Any, results: Iterable[Result]) -> None:
+        """Tell the user what became of a verb: a sentence for each outcome, and each reason once."""
+        found = list(results)
+        done = [one for one in found if one.is_done]
+        if done:
+            what = done[0].target if len(done) == 1 else str(len(done))
+            messages.success(request, _("%(verb)s: %(what)s") % {"verb": verb, "what": what})
+        reasons: dict[str, list[str]] = {}
+        for one in found:
+            if not one.is_done:
+                reasons.setdefault(one.detail, []).append(one.target)
+        for reason, targets in reasons.items():
+            count = ngettext("%(count)d was not done", "%(count)d were not done", len(targets))
+            head = targets[0] if len(found) == 1 else count % {"count": len(targets)}
+            messages.warning(request, f"{head}: {reason}")
+
+    def note(self, request: HttpRequest, obj: Any, sentence: str) -> None:
+        """Write a verb that was done into Django's own history of a row, beside the audit."""
+        self.log_change(request, obj, sentence)

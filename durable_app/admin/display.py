@@ -1,0 +1,106 @@
+"""Pieces of HTML that lists and pages share; every value in them is escaped."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from durable_app import clock
+from durable_app.insight.timeline import short
+from durable_app.models import Status
+
+NOTHING = SafeString('<span class="durable-quiet">–</span>')
+
+_BADGES: Mapping[str, tuple[str, str]] = {
+    Status.ENQUEUED: ("is-idle", "▷"),
+    Status.DELAYED: ("is-wait", "◷"),
+    Status.PENDING: ("is-run", "▶"),
+    Status.WAITING: ("is-wait", "⏸"),
+    Status.SUCCESS: ("is-ok", "✓"),
+    Status.ERROR: ("is-bad", "✗"),
+    Status.CANCELLED: ("is-idle", "⊘"),
+    Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED: ("is-bad", "☠"),
+}
+
+
+def badge(status: str) -> SafeString:
+    """Return a run's status: a colour, a shape and a word."""
+    kind, shape = _BADGES.get(status, ("is-idle", "?"))
+    label = Status(status).label if status in Status.values else status
+    return mark(kind, shape, label, status)
+
+
+def mark(kind: str, shape: str, label: Any, title: str = "") -> SafeString:
+    """Return a badge; ``kind`` is "is-ok", "is-bad", "is-run", "is-wait" or "is-idle"."""
+    return format_html(
+        '<span class="durable-badge {}" title="{}"><span aria-hidden="true">{}</span>{}</span>',
+        kind,
+        title,
+        shape,
+        label,
+    )
+
+
+def identifier(text: str | None, url: str = "") -> SafeString:
+    """Return an id on one line: the middle of a long one left out, all of it in the title, and copied."""
+    if not text:
+        return NOTHING
+    cut = text if len(text) <= 28 else f"{text[:13]}…{text[-12:]}"
+    tag = '<a class="durable-id" href="{}" title="{}">{}</a>'
+    shown = (
+        format_html(tag, url, text, cut)
+        if url
+        else format_html('<span class="durable-id" title="{}">{}</span>', text, cut)
+    )
+    return format_html(
+        '{}<button type="button" class="durable-copy" data-durable-copy="{}"></button>', shown, text
+    )
+
+
+def short_name(name: str) -> SafeString:
+    """Return a workflow's name without its module, which the title has."""
+    return format_html('<span title="{}">{}</span>', name, name.rpartition(".")[2] or name)
+
+
+def ago(time: datetime | None) -> SafeString:
+    """Return a time as people say it: "3 m 12 s ago", "in 2 h 5 m"; exactly in the title."""
+    if time is None:
+        return NOTHING
+    span = clock.now() - time
+    words = f"{short(span)} ago" if span >= timedelta(0) else f"in {short(-span)}"
+    return stamped(time, words)
+
+
+def stamped(time: datetime, words: str) -> SafeString:
+    """Return words that stand for a time."""
+    return format_html(
+        '<time class="durable-nowrap" datetime="{}" title="{}">{}</time>',
+        time.isoformat(),
+        exactly(time),
+        words,
+    )
+
+
+def exactly(time: datetime | None) -> str:
+    """Return a time in the project's time zone, to the second."""
+    if time is None:
+        return "–"
+    local = localtime(time)
+    return f"{date_format(local, 'Y-m-d H:i:s')} {local.tzname() or ''}".strip()
+
+
+def duration(start: datetime | None, end: datetime | None) -> SafeString:
+    """Return how long something took; counted on by the browser while it goes on."""
+    if start is None:
+        return NOTHING
+    if end is not None:
+        return format_html('<span class="durable-nowrap">{}</span>', short(end - start))
+    return format_html(
+        '<span class="durable-nowrap" data-durable-since="{}">{}</span>',
+        start.isoformat(),
+        short(clock.now() - start),
+    )
