@@ -70,7 +70,7 @@ def _has_more(worker: Worker, seconds: float) -> bool:
     What is due is looked at before what is ready: the one becomes the other.
     """
     until = clock.now() + timedelta(seconds=seconds)
-    if any(moment is not None and moment <= until for moment in due.next_due()):
+    if any(moment is not None and moment <= until for moment in due.next_due()[:2]):
         return True
     return workers.any_dead() or not worker.run_until_idle(timeout=0)
 

@@ -100,13 +100,13 @@ class Incarnation:
         """Renew the lease once; take a new one if it is gone."""
         try:
             sent_at = clock.boot_seconds()
-            database.synchronize_clock()
-            if workers.renew(self.lease.id, conf.options().LEASE):
+            request = workers.renew(self.lease.id, conf.options().LEASE)
+            if request is None:
+                self._begin_anew()
+            else:
                 self.lease.renewed(sent_at)
                 self._hand_back_strays()
-                self._hear_request()
-            else:
-                self._begin_anew()
+                self._hear(request)
         except Error as error:
             logger.warning("Heartbeat failed worker=%s error=%s", self.name, error)
             database.close_thread_connections()
@@ -120,8 +120,7 @@ class Incarnation:
         self._register()
         self.on_loss()
 
-    def _hear_request(self) -> None:
-        request = workers.asked_to(self.lease.id) if self.kind == "worker" else ""
+    def _hear(self, request: str) -> None:
         if request and request != self._request:
             self._request = request
             self.on_request(request)

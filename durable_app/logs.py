@@ -45,6 +45,7 @@ _log(
 )
 _log(signals.tick_started, logging.DEBUG, "Tick started", "schedule_name", "workflow_id")
 _log(signals.tick_skipped, logging.INFO, "Tick skipped: its schedule's last run is active", "workflow_id")
+_log(signals.workflows_pruned, logging.INFO, "Finished workflows deleted", "count")
 _log(signals.worker_started, logging.INFO, "Worker started", "worker", "name")
 _log(signals.worker_stopped, logging.INFO, "Worker stopped", "worker", "released")
 _log(signals.worker_lost, logging.ERROR, "Worker lost its lease and takes a new one", "worker")

@@ -32,6 +32,9 @@ tick_started = Signal()
 tick_skipped = Signal()
 """``schedule_name``, ``workflow_id``, ``scheduled_at``: an earlier run was still active."""
 
+workflows_pruned = Signal()
+"""``count``: that many finished runs were deleted, for they have been kept long enough."""
+
 worker_started = Signal()
 """``worker``, ``name``: a worker registered."""
 

@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -75,14 +74,13 @@ def test_a_tick_runs_what_is_ready_and_ends() -> None:
     assert row.stopped_at is not None
 
 
-def test_a_tick_with_nothing_to_do_ends_at_once() -> None:
-    """What is due in an hour is a later tick's."""
-    create_schedule(schedule_name="rare", workflow_fn=strike, schedule="0 0 1 1 *")
-    waiting = start_workflow(nap_in_tick, 3600)
+def test_a_tick_with_nothing_to_do_ends_at_once(settings: Any) -> None:
+    """What is due tomorrow is a later tick's; this one had an hour, and the test has not."""
+    settings.DURABLE = {**settings.DURABLE, "CRON_BUDGET": timedelta(hours=1)}
+    in_half_a_year = f"0 0 1 {(clock.now().month + 5) % 12 + 1} *"
+    create_schedule(schedule_name="rare", workflow_fn=strike, schedule=in_half_a_year)
+    waiting = start_workflow(nap_in_tick, 24 * 3600)
     tick()
-    began = time.monotonic()
-    tick()
-    assert time.monotonic() - began < 30, "it has used up its budget"
     assert status(waiting.workflow_id) == Status.WAITING
 
 
@@ -104,7 +102,7 @@ def test_a_tick_stays_for_what_is_due_within_its_time() -> None:
 
 def test_a_tick_ends_when_its_time_is_over(settings: Any) -> None:
     """Though there will always be more to do."""
-    settings.DURABLE = {**settings.DURABLE, "CRON_BUDGET": timedelta(seconds=3)}
+    settings.DURABLE = {**settings.DURABLE, "CRON_BUDGET": timedelta(seconds=5)}
     create_schedule(schedule_name="bell", workflow_fn=strike, schedule="* * * * * *")
     tick()
     assert Effect.objects.count() >= 1

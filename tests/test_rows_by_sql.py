@@ -1,6 +1,9 @@
 """Runs and messages that other programs write straight into the tables."""
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +32,63 @@ def order(number: str, *items: Any, at: Any = None) -> Any:
 @workflow(name="sql.receives")
 def receives(topic: str) -> Any:
     return recv(topic, 60)
+
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "serialization.md"
+
+
+def documented(what: str) -> list[str]:
+    """Return the statements that docs/serialization.md shows for this database."""
+    vendor = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[connection.vendor]
+    blocks = re.findall(r"^```sql\n-- (.*?)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = (sql for title, sql in blocks if title == f"{vendor}: {what}")
+    return [statement for statement in block.split(";\n") if statement.strip()]
+
+
+def run_documented(what: str, **instead: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in documented(what):
+            for old, new in instead.items():
+                statement = statement.replace(old.replace("_", "-"), new)
+            cursor.execute(statement)
+
+
+@workflow(name="orders.ship", serialization_type="portable", validate_args=True)
+def ship(order: str, at: datetime) -> dict[str, Any]:
+    received.append([order, at])
+    return {"order": order, "shipped_at": at, "paid": recv("paid", 60)}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("parks", [True, False])
+def test_the_documented_statements_start_a_run_and_send_to_it(settings: Any, parks: bool) -> None:
+    """275. Whether it sleeps in its row or in its thread, the message is found."""
+    settings.DURABLE = {"PARK_AFTER": timedelta(seconds=0.05 if parks else 100)}
+    run_documented("start a run")
+    with Worker(threads=2):
+        wait_until(lambda: received)
+        if parks:
+            wait_for_status("order-1", Status.WAITING)
+        run_documented("send a message")
+        assert retrieve_workflow("order-1").get_result(timeout=60) == {
+            "order": "order-1",
+            "shipped_at": "2024-02-29T12:00:00Z",
+            "paid": {"amount": "9.90"},
+        }
+    assert received[0] == ["order-1", datetime(2024, 2, 29, 12, tzinfo=UTC)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_documented_messages_race_with_parking() -> None:
+    """275. Wherever the run is on its way to sleep, the message wakes it."""
+    with Worker(threads=4):
+        for number in range(20):
+            name = f"order-{number + 10}"
+            run_documented("start a run", order_1=name)
+            run_documented("send a message", order_1=name)
+        for number in range(20):
+            result: Any = retrieve_workflow(f"order-{number + 10}").get_result(timeout=60)
+            assert result["paid"] == {"amount": "9.90"}
 
 
 def insert_run(workflow_id: str, inputs: str, **changed: Any) -> None:

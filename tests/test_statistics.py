@@ -1,9 +1,11 @@
 """Figures of runs and steps: by group, by span of time, in a window."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from durable_app import (
     InvalidOptionError,
@@ -259,3 +261,19 @@ def test_figures_in_a_workflow_are_recorded(worker: Worker) -> None:
     assert start_workflow(acounts).get_result(timeout=60) == {"s": 1}
     make_run(1)
     assert fork_workflow("c", 99).get_result(timeout=60) == found
+
+
+@pytest.mark.django_db
+def test_a_window_is_found_through_indexes() -> None:
+    """268, 269, F68. No statement of a window reads a whole table, however large it has become."""
+    make_step(make_run(1), 1, 1)
+    runs = Workflow.objects.filter(created_at__gte=NOON, pk__in=statistics.alive_since(NOON))
+    steps = Step.objects.filter(finished_at__gte=NOON, workflow_id__in=statistics.alive_since(NOON))
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table of one row is always read whole
+    for rows in (runs.order_by(), steps.order_by()):
+        plan = rows.explain()
+        scans = [line for line in plan.splitlines() if re.search(r"\b(Seq Scan on|SCAN) \S*", line)]
+        whole = [line for line in scans if "INDEX" not in line and "durable_app_wait" not in line]
+        assert [line for line in whole if re.search(r"durable_app_(workflow|step)|\bU\d", line)] == [], plan

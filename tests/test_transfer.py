@@ -126,7 +126,8 @@ async def amoves(name: str) -> list[str]:
 def tables() -> dict[str, list[dict[str, Any]]]:
     """Return all rows about runs, but for their own numbers."""
     found = {}
-    for model, owner in [(Workflow, ""), *transfer.PARTS.values()]:
+    parts: list[tuple[Any, str]] = [(Workflow, ""), *transfer.PARTS.values()]
+    for model, owner in parts:
         rows = []
         for row in model._base_manager.order_by("pk").values():
             if owner:
@@ -237,8 +238,9 @@ def test_a_deduplication_id_that_is_held_fails() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_active_runs_go_on_where_they_are_imported() -> None:
+def test_active_runs_go_on_where_they_are_imported(settings: Any) -> None:
     """270. Enqueued, running, sleeping and waiting ones; what they recorded is not done again."""
+    settings.DURABLE = {"LEASE": timedelta(seconds=2)}  # the time after which an unknown worker is dead
     for name, run, args in (
         ("enqueued", leaf, ["x"]), ("running", leaf, ["y"]), ("asleep", sleeps, []),
         ("awaited", leaf, ["z"]), ("waiting", waits_for, ["awaited"]),
@@ -370,3 +372,21 @@ def test_an_export_is_of_one_moment() -> None:
             export_workflow("s")
     assert len(levels) == 1
     assert Workflow.objects.get().status == Status.SUCCESS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_news_that_came_while_a_run_was_away_is_found() -> None:
+    """270, 136. What it waits for ended between its export and its import: it looks at once."""
+    with SetWorkflowID("awaited"):
+        start_workflow(leaf, "x")
+    Workflow.objects.filter(workflow_id="awaited").update(queue_name="later")
+    with SetWorkflowID("waiting"):
+        start_workflow(waits_for, "awaited")
+    with Worker(threads=1):
+        wait_for_status("waiting", "WAITING")
+        exported = export_workflow("waiting")
+        delete_workflow("waiting")
+        Workflow.objects.filter(workflow_id="awaited").update(queue_name="default")
+        assert retrieve_workflow("awaited").get_result(timeout=60) == "x"
+        import_workflow(exported)
+        assert retrieve_workflow("waiting").get_result(timeout=60) == "x"

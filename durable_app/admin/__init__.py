@@ -7,11 +7,13 @@ base, and registers that instead.
 from django.contrib import admin
 
 from durable_app.admin.options import options
+from durable_app.admin.runs.admin import RunAdmin
 from durable_app.admin.sites import entry, register
+from durable_app.models import Workflow
 
 __all__ = ["register"]
 
-# Names of ``sites.ORDER``: entry("runs", Workflow, RunAdmin)
+entry("runs", Workflow, RunAdmin)
 
 if options().AUTOREGISTER:
     register(admin.site)

@@ -47,6 +47,10 @@ class Actor:
         """Return whether the project's policy lets the actor use a verb, on a target if one is given."""
         return policy().may(self, permission, target)
 
+    def sees(self, runs: Any) -> Any:
+        """Return those of a queryset of runs that the project's policy lets the actor know of."""
+        return policy().visible(self, runs)
+
 
 class Policy:
     """Who may do what, and sees what; subclass it and name the class in ``DURABLE["POLICY"]``."""

@@ -55,7 +55,7 @@ def begin(
 
     def act() -> str:
         nonlocal number
-        number = bulk_operations.create(plan)
+        number = bulk_operations.create(plan, operator.actor.sees)
         target = Target(definition=registry.workflow(WORKFLOW))
         runs.start(new_run(target, (number,), {})._replace(workflow_id=workflow_id))
         return workflow_id
@@ -74,7 +74,7 @@ def carry_out(number: int, limit: int = BATCH) -> bool:
         user=_user(operation.actor_kind, operation.actor_id),
     )
     operator = Operator(actor=actor, reason=operation.reason, bulk_operation=str(number))
-    found = bulk_operations.next_runs(operation, limit)
+    found = bulk_operations.next_runs(operation, actor.sees, limit)
     for row, workflow_id in found:
         _do_one(operator, operation, row, workflow_id)
     if len(found) < limit:

@@ -113,7 +113,7 @@ class Operator:
     def _on_run(
         self, verb: Verb, workflow_id: str, act: Callable[[str], str], details: dict[str, Any]
     ) -> Result:
-        run = runs.find(workflow_id)
+        run = runs.find(workflow_id, self.actor.sees)
         if run is None:
             # Unknown and invisible runs look alike, also to those who may do nothing.
             outcome = "failed" if self.actor.may(verb.permission) else "denied"

@@ -13,7 +13,7 @@ if not apps.ready and not apps.loading and "DJANGO_SETTINGS_MODULE" in os.enviro
     django.setup()
 
 from durable_app.dbos import error
-from durable_app.dbos.administering import run_dbos_database_migrations
+from durable_app.dbos.administering import alert, run_dbos_database_migrations
 from durable_app.dbos.client import DBOSClient
 from durable_app.dbos.config import DBOSConfig
 from durable_app.dbos.context import (
@@ -86,6 +86,7 @@ __all__ = [
     "WorkflowSerializationFormat",
     "WorkflowStatus",
     "WorkflowStatusString",
+    "alert",
     "error",
     "make_pydantic_args_validator",
     "pydantic_args_validator",

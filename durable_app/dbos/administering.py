@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import call_command
 
 from durable_app import public as ours
+from durable_app.dbos.declared import Alert, declared
 from durable_app.dbos.error import DBOSException
 from durable_app.dbos.handles import WorkflowHandle
 from durable_app.dbos.process import process
@@ -14,8 +15,6 @@ from durable_app.dbos.threads import blocking
 from durable_app.store import database
 
 logger = logging.getLogger("durable_app")
-
-Alert = Callable[[str, str, dict[str, str]], None]
 
 
 def recover_pending_workflows(executor_ids: Sequence[str] = ("local",)) -> list[WorkflowHandle[Any]]:
@@ -35,9 +34,24 @@ def run_dbos_database_migrations(system_database_url: str | None = None, **optio
 
 
 def alert_handler(func: Alert) -> Alert:
-    """Decorator: accepted, and never called: alerts are for the project's monitoring to raise."""
-    logger.warning("Alert handler ignored, nothing here raises alerts handler=%s", func.__qualname__)
+    """Decorator: let a function handle what ``DURABLE["ALERTS"]`` sends to ``durable_app.dbos.alert``.
+
+    There may be one, and before the launch; raises DBOSException.
+    """
+    if process.worker is not None:
+        raise DBOSException("an alert handler is registered before DBOS.launch().")
+    if declared.alert_handler is not None:
+        raise DBOSException("there is an alert handler already.")
+    declared.alert_handler = func
     return func
+
+
+def alert(name: str, message: str, metadata: dict[str, str]) -> None:
+    """Hand an alert to the program's handler; without one it is a line in the log."""
+    if declared.alert_handler is None:
+        logger.warning("Alert name=%s message=%s metadata=%s", name, message, metadata)
+    else:
+        declared.alert_handler(name, message, metadata)
 
 
 def kafka_consumer(*args: Any, **options: Any) -> Callable[[Any], Any]:

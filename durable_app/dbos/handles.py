@@ -21,6 +21,12 @@ class _Handle(Generic[R]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.workflow_id!r})"
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.workflow_id == self.workflow_id
+
+    def __hash__(self) -> int:
+        return hash(self.workflow_id)
+
     @property
     def workflow_id(self) -> str:
         """The run's id."""

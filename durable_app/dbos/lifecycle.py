@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from django.db import Error
 
@@ -13,6 +14,7 @@ from durable_app.dbos.declared import declared
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
 from durable_app.dbos.executors import executor_id, own_leases
 from durable_app.dbos.process import process
+from durable_app.dbos.queue import Queue
 from durable_app.dbos.threads import blocking
 from durable_app.errors import DurableError
 from durable_app.incarnation import forget_callers
@@ -40,13 +42,13 @@ def configure(given: DBOSConfig) -> None:
     conf.override(**({"APP_VERSION": version} if version else {}))
 
 
-def listen_queues(names: list[str]) -> None:
-    """Let the worker serve these queues alone; before ``launch()``, and once."""
+def listen_queues(queues: Sequence[str | Queue]) -> None:
+    """Let the worker serve these queues alone; before ``launch()``, and once. Raises DBOSException."""
     if process.worker is not None:
         raise DBOSException("listen_queues() comes before DBOS.launch().")
     if process.listens_to:
         raise DBOSException("listen_queues() was called already.")
-    process.listens_to = tuple(names)
+    process.listens_to = tuple(one if isinstance(one, str) else one.name for one in queues)
 
 
 def launch() -> None:

@@ -55,12 +55,12 @@ def _unknown(*args: Any, **kwargs: Any) -> Any:
 def target_of(options: EnqueueOptions) -> Target:
     """Return what a run with these options is."""
     found = target_named(options["workflow_name"], options.get("class_name"), options.get("instance_name"))
-    wanted = format_name(options.get("serialization_type"))
-    return (
-        found
-        if wanted is None
-        else replace(found, definition=replace(found.definition, serialization=wanted))
-    )
+    changes: dict[str, Any] = {}
+    if (wanted := format_name(options.get("serialization_type"))) is not None:
+        changes["serialization"] = wanted
+    if "max_recovery_attempts" in options:
+        changes["max_recovery_attempts"] = options["max_recovery_attempts"]
+    return replace(found, definition=replace(found.definition, **changes)) if changes else found
 
 
 _QUEUEING = (

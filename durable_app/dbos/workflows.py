@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from asgiref.sync import markcoroutinefunction
+
 from durable_app import public as ours
 from durable_app.dbos.functions import StepOptions
 from durable_app.dbos.handles import WorkflowHandle, WorkflowHandleAsync
@@ -32,6 +34,7 @@ def start_workflow(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Workf
     return WorkflowHandle(blocking(ours.start_workflow, func, *args, **kwargs))
 
 
+@markcoroutinefunction
 def start_workflow_async(
     func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
 ) -> Coroutine[Any, Any, WorkflowHandleAsync[R]]:
@@ -56,6 +59,7 @@ def enqueue_workflow(
     return WorkflowHandle(blocking(ours.enqueue, queue_name, func, *args, **kwargs))
 
 
+@markcoroutinefunction
 def enqueue_workflow_async(
     queue_name: str,
     func: Callable[P, Coroutine[Any, Any, R]],
@@ -135,6 +139,7 @@ def run_step_async(
 def run_step_async(
     dbos_step_options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
 ) -> Awaitable[R]: ...
+@markcoroutinefunction
 def run_step_async(
     dbos_step_options: StepOptions | None, func: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Awaitable[Any]:
@@ -153,6 +158,7 @@ def reserve_step() -> StepReservation:
     return StepReservation(require_trunk("reserve_step"))
 
 
+@markcoroutinefunction
 def asyncio_wait(
     fs: Iterable[Awaitable[Any]], *, timeout: float | None = None, return_when: str = asyncio.ALL_COMPLETED
 ) -> Coroutine[Any, Any, tuple[set[Tasks], set[Tasks]]]:

@@ -60,6 +60,10 @@ class Execution:
     """Positions of the history that this execution has come by."""
     receipts: set[str] = field(default_factory=set)
     """Other databases in which transactions of this run left receipts."""
+    reported_at: float = float("-inf")
+    """When a step last published how far the run has come, by the clock since boot."""
+    unreported: Any = None
+    """What a step has told since, and nobody was told."""
     has_recorded: bool = False
     """Whether this execution has recorded a step of its own."""
     ended_by: ControlFlow | UnexpectedStepError | None = None

@@ -23,6 +23,9 @@ SET_EVENT = "durable.setEvent"
 GET_EVENT = "durable.getEvent"
 GET_EVENTS = "durable.get_events"
 
+MOMENT = 0.1
+"""Seconds for which a wait's deadline need not be durable: an answer that comes at once saves a commit."""
+
 
 def send(
     scope: Scope | None,
@@ -79,13 +82,19 @@ def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float
         return (yield from outcome(recorded))
     execution = scope.execution
     place = places.step(execution.workflow_id, *at)
-    if not (execution.history and timer in execution.history):
-        found = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
-        if found is not None or timeout <= 0:
-            return (yield from _value(found, place))
-    until = yield from timers.deadline(scope, timer, timeout)
     news = News("message", execution.workflow_id, topic)
     look = partial(_message_or_none, execution.run, topic)
+    if not (execution.history and timer in execution.history):
+        moment = min(timeout, MOMENT)
+        there = None
+        if moment > 0:
+            there = yield from timers.wait(scope.cursor, until=timers.after(moment), news=(news,), look=look)
+        if there or timeout <= 0:
+            found = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
+            if found is not None or timeout <= 0:
+                return (yield from _value(found, place))
+        timeout -= moment
+    until = yield from timers.deadline(scope, timer, timeout)
     while True:
         yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
         is_over = clock.now() >= until

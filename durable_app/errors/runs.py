@@ -167,12 +167,16 @@ class UnexpectedStepError(DurableError):
         self.step_id = step_id
         self.expected = expected
         self.recorded = recorded
-        self.inputs = (workflow_id, step_id, expected, recorded)
         where = f" at {line}" if line else ""
         super().__init__(
             f"Workflow {workflow_id!r}: step {step_id} was recorded as {recorded!r}, but the code now "
             f"runs {expected!r}{where}. The workflow's code has changed or is not deterministic."
         )
+
+    @property
+    def inputs(self) -> tuple[object, ...]:
+        """What the error is about, as the seed system has it."""
+        return (self.workflow_id, self.step_id, self.expected, self.recorded)
 
 
 class StepNondeterminismError(DurableError):
@@ -181,8 +185,12 @@ class StepNondeterminismError(DurableError):
     def __init__(self, workflow_id: str, step_id: object, what: str) -> None:
         self.workflow_id = workflow_id
         self.step_id = step_id
-        self.inputs = (workflow_id, step_id)
         super().__init__(f"Workflow {workflow_id!r}: {what} at step {step_id}.")
+
+    @property
+    def inputs(self) -> tuple[object, ...]:
+        """What the error is about, as the seed system has it."""
+        return (self.workflow_id, self.step_id)
 
 
 class StreamNondeterminismError(DurableError):
@@ -203,11 +211,15 @@ class PatchNondeterminismError(DurableError):
     def __init__(self, workflow_id: str, patch_name: str) -> None:
         self.workflow_id = workflow_id
         self.patch_name = patch_name
-        self.inputs = (workflow_id, patch_name)
         super().__init__(
             f"Workflow {workflow_id!r} started another operation before the patch {patch_name!r} was "
             f"answered: await `apatch({patch_name!r})` by itself."
         )
+
+    @property
+    def inputs(self) -> tuple[object, ...]:
+        """What the error is about, as the seed system has it."""
+        return (self.workflow_id, self.patch_name)
 
 
 class NonExistentVersionError(DurableError):

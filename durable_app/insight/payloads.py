@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -43,6 +44,42 @@ def payload(text: str | None, format_name: str, *, may_see: bool, is_inputs: boo
         return Payload(value=HIDDEN, size=size, is_hidden=True)
     look = serialization.shown_inputs if is_inputs else serialization.shown
     return Payload(value=redacted(plain(look(text, format_name))), size=size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A stored error as it is shown."""
+
+    kind: str
+    """The exception's class, with its module."""
+    message: str = ""
+    traceback: str = ""
+    is_hidden: bool = False
+    """Whether the viewer may see no more than the class."""
+
+    @property
+    def own_frames(self) -> str:
+        """The traceback without what libraries did; empty if nothing of it is the project's."""
+        return "\n".join(frame for frame in _FRAME.findall(self.traceback) if not _LIBRARY.search(frame))
+
+
+_FRAME = re.compile(r"^  File .*(?:\n    .*)*", re.MULTILINE)
+_LIBRARY = re.compile(r'^  File "(?:[^"]*(?:site-packages|lib/python)[^"]*|[^"]*/durable_app/[^"]*|<[^"]*)"')
+
+
+def failure(text: str | None, *, may_see: bool) -> Failure | None:
+    """Return a stored error for display; None where there is none. Nothing is rebuilt: it is only text."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+        kind = str(found.get("type") or found["name"])
+        message, trace = str(found.get("message") or ""), str(found.get("traceback") or "")
+    except (ValueError, KeyError, AttributeError):
+        kind, message, trace = "", text, ""
+    if not may_see:
+        return Failure(kind=kind, is_hidden=True)
+    return Failure(kind=kind, message=message[:MOST], traceback=trace[:MOST])
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from durable_app import clock
 from durable_app.insight.timeline import short
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.store import audit, diagnosis, occupancy, queues, workers
+from durable_app.store import audit, diagnosis, occupancy, workers
 from durable_app.store.occupancy import Occupancy
 
 
@@ -48,13 +48,13 @@ def why(run: Any) -> Reason:
 
 def _enqueued(run: Any) -> Reason:
     name = run.queue_name or ""
-    found = {one.queue.name: one for one in occupancy.occupancies()}.get(name)
+    found = occupancy.occupancy(name)
     place = occupancy.place_in_line(run)
     facts = [f"{place} runs come before it." if place else "It is the next one."]
     nobody = diagnosis.why_not_taken(run, diagnosis.fleet())
     if nobody:
         return Reason(headline=nobody, facts=tuple(facts), is_problem=True)
-    if queues.get(name) is None and name != DEFAULT_QUEUE:
+    if found is None and name != DEFAULT_QUEUE:
         return Reason(headline=f"There is no queue {name!r}.", facts=tuple(facts), is_problem=True)
     held_up = "" if found is None else _held_up(found, run)
     return Reason(headline=held_up or "It waits for a worker with room.", facts=tuple(facts))

@@ -1,5 +1,6 @@
 """Bulk operations: which runs they match, and how far they have come."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,12 @@ class Plan:
     actor_label: str
 
 
+Sight = Callable[[Any], Any]
+"""Leaves those of a queryset of runs that the operator may know of."""
+
+
 @database.retried
-def create(plan: Plan) -> int:
+def create(plan: Plan, sight: Sight) -> int:
     """Write a new bulk operation on the runs that exist now; return its number."""
     newest = _runs().aggregate(newest=Max("pk"))["newest"] or 0
     row = BulkOperation(
@@ -42,7 +47,7 @@ def create(plan: Plan) -> int:
         actor_id=plan.actor_id,
         actor_label=plan.actor_label,
         newest_run=newest,
-        matched=matching(plan.filter),
+        matched=matching(plan.filter, sight),
         created_at=clock.now(),
     )
     row.save(using=database.alias(), force_insert=True)
@@ -50,9 +55,9 @@ def create(plan: Plan) -> int:
 
 
 @database.retried
-def matching(conditions: dict[str, Any], most: int = COUNTED) -> int:
+def matching(conditions: dict[str, Any], sight: Sight, most: int = COUNTED) -> int:
     """Return how many runs match, but no more than ``most`` + 1."""
-    return len(listing.matching(Filter(**conditions)).values_list("pk")[: most + 1])
+    return len(sight(listing.matching(Filter(**conditions))).values_list("pk")[: most + 1])
 
 
 @database.retried
@@ -63,9 +68,9 @@ def get(number: int) -> BulkOperation:
 
 
 @database.retried
-def next_runs(operation: BulkOperation, limit: int) -> list[tuple[int, str]]:
+def next_runs(operation: BulkOperation, sight: Sight, limit: int) -> list[tuple[int, str]]:
     """Return row and id of the next runs that it has to look at, oldest first."""
-    found = listing.matching(Filter(**operation.filter))
+    found = sight(listing.matching(Filter(**operation.filter)))
     left = found.filter(pk__gt=operation.last_run, pk__lte=operation.newest_run)
     return list(left.order_by("pk").values_list("pk", "workflow_id")[:limit])
 

@@ -6,22 +6,28 @@ from typing import Any, NamedTuple
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import make_aware
 
-from durable_app.store import database
+from durable_app.store import database, waits
 
-NEXT_DUE = """
+NEXT_DUE = f"""
 SELECT (SELECT min(wake_at) FROM durable_app_workflow WHERE status = 'WAITING' AND wake_at IS NOT NULL),
        (SELECT min(run_after) FROM durable_app_workflow WHERE status = 'DELAYED'),
        (SELECT min(deadline_at) FROM durable_app_workflow
         WHERE deadline_at IS NOT NULL AND finished_at IS NULL),
-       (SELECT min(next_at) FROM durable_app_schedule WHERE next_at IS NOT NULL)
-"""
+       (SELECT min(next_at) FROM durable_app_schedule WHERE next_at IS NOT NULL),
+       EXISTS (SELECT 1 FROM durable_app_wait WHERE key = '{waits.CANCEL}'),
+       EXISTS (SELECT 1 FROM durable_app_workflow WHERE status = 'ENQUEUED')
+"""  # noqa: S608  (a key of our own)
 
 
 class NextDue(NamedTuple):
-    """When the next thing is due of two kinds; None for never."""
+    """When the next thing is due of two kinds, None for never; and what is due at once."""
 
     run: datetime | None
     tick: datetime | None
+    has_requests: bool
+    """Whether runs are to be cancelled that were locked when that was asked for."""
+    has_ready: bool
+    """Whether runs stand in queues, ready to be taken."""
 
 
 @database.retried
@@ -31,8 +37,10 @@ def next_due() -> NextDue:
     with found.cursor() as cursor:
         cursor.execute(NEXT_DUE)
         row = cursor.fetchone()
-    *runs, tick = [None if value is None else _aware(value, found.timezone) for value in row]
-    return NextDue(run=min((one for one in runs if one is not None), default=None), tick=tick)
+    *times, has_requests, has_ready = row
+    *runs, tick = [None if value is None else _aware(value, found.timezone) for value in times]
+    first = min((one for one in runs if one is not None), default=None)
+    return NextDue(run=first, tick=tick, has_requests=bool(has_requests), has_ready=bool(has_ready))
 
 
 def _aware(value: Any, zone: Any) -> datetime:

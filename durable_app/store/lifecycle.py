@@ -193,6 +193,7 @@ def _enqueue_again(pks: list[int], queue_name: str | None) -> None:
         transaction.on_commit(notify.work, using=database.alias())
 
 
+@database.retried
 def children(workflow_ids: list[str]) -> list[str]:
     """Return the ids of all descendants of these runs, level by level."""
     found: list[str] = []
@@ -214,12 +215,18 @@ def delete(workflow_ids: list[str]) -> int:
         pks = list(rows.select_for_update().values_list("pk", flat=True))
         ids = list(_rows().filter(pk__in=pks).values_list("workflow_id", flat=True))
         waits.wake_waiting_for(*[waits.News("result", one).key for one in ids])
-        for model in (Approval, Step, Event, EventHistory, StreamEntry, Wait):
-            model._base_manager.using(database.alias()).filter(workflow_id__in=pks).delete()
-        Message.objects.using(database.alias()).filter(destination_id__in=pks).delete()
+        return delete_rows(pks)
+
+
+def delete_rows(pks: list[int]) -> int:
+    """Delete runs, which the caller's transaction has locked, with all that belongs to them."""
+    for model in (Approval, Step, Event, EventHistory, StreamEntry, Wait):
         # Not delete(): its collector would look for children, which are gone.
-        _rows().filter(pk__in=pks)._raw_delete(database.alias())  # noqa: SLF001
-        return len(pks)
+        rows = model._base_manager.using(database.alias()).filter(workflow_id__in=pks)
+        rows._raw_delete(database.alias())  # noqa: SLF001
+    Message.objects.using(database.alias()).filter(destination_id__in=pks)._raw_delete(database.alias())  # noqa: SLF001
+    _rows().filter(pk__in=pks)._raw_delete(database.alias())  # noqa: SLF001
+    return len(pks)
 
 
 def _rows() -> Any:

@@ -98,6 +98,7 @@ def moment(name: str, given: Any) -> datetime | None:
     raise InvalidOptionError(f"{name} is a datetime, or a text of ISO 8601, not {given!r}")
 
 
+@database.retried
 def rows(
     wanted: Filter,
     *,

@@ -1,7 +1,7 @@
 """Messages and events: written together with the wake-up of whoever waits for them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from django.db import transaction
 
@@ -10,9 +10,13 @@ from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
 from durable_app.serialization import places
 from durable_app.store import database, notify, waits
+from durable_app.store.postgres_messages import send as send_at_once
+from durable_app.store.postgres_messages import take as take_at_once
 from durable_app.store.records import Checkpoint, Parcel, Payload, Position
 from durable_app.store.steps import fence, landed, record_within
 from durable_app.store.waits import News
+
+T = TypeVar("T")
 
 
 @database.retried
@@ -29,6 +33,9 @@ def send(
     sending run with its attempt and id, which must still hold; ``step`` its checkpoint, recorded in the same
     transaction. Raises NonExistentWorkflowError for an unknown destination.
     """
+    if len(parcels) == 1 and not to_forks and _at_once(send_at_once, parcels[0], sender, step):
+        _announce(News("message", parcels[0].destination, parcels[0].topic))
+        return
     with database.transact():
         if sender is not None:
             fence(*sender)
@@ -42,6 +49,13 @@ def send(
                 _wake_receiver(run, News("message", destination, parcel.topic))
         if step is not None:
             record_within(step)
+
+
+def _at_once(statement: Callable[..., T], *args: Any) -> T | None:
+    """Return what a statement of its own answers, None where there is none or it is not for now."""
+    if not database.is_postgres() or database.is_repeating():
+        return None
+    return statement(*args)
 
 
 def _addressed(parcel: Parcel, destination: str) -> Parcel:
@@ -100,6 +114,10 @@ def _wake_receiver(run: int, news: News) -> None:
     waiting = Wait.objects.using(database.alias()).filter(workflow_id=run, key=news.key)
     if waiting.exists():
         waits.wake([run])
+    _announce(news)
+
+
+def _announce(news: News) -> None:
     transaction.on_commit(lambda: notify.announce(news.key), using=database.alias())
 
 
@@ -110,6 +128,8 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
     Returns the message as it stands in the step. Without a message returns None, and records the step's own
     output (that nothing came) only if ``last_chance``.
     """
+    if (found := _at_once(take_at_once, step, topic)) is not None:
+        return found
     with database.transact():
         fence(step.run, step.attempt, workflow_id)
         if (earlier := landed(step)) is not None:
@@ -155,7 +175,7 @@ def set_event(
             record_within(step)
         news = News("event", workflow_id, key)
         waits.wake_waiting_for(news.key)
-        transaction.on_commit(lambda: notify.announce(news.key), using=database.alias())
+        _announce(news)
 
 
 def _columns(payload: Payload) -> dict[str, Any]:
@@ -190,10 +210,13 @@ def all_events(workflow_id: str) -> dict[str, Payload]:
 @database.retried
 def has_message(run: int, topic: str) -> bool:
     """Return whether an unconsumed message of the topic is there."""
-    inbox = Message.objects.using(database.alias()).filter(
-        destination_id=run, topic=topic, consumed_at__isnull=True
-    )
-    return bool(inbox.exists())
+    with database.connection().cursor() as cursor:  # asked by every look of everybody who waits
+        cursor.execute(
+            "SELECT 1 FROM durable_app_message"
+            " WHERE destination_id = %s AND topic = %s AND consumed_at IS NULL LIMIT 1",
+            [run, topic],
+        )
+        return cursor.fetchone() is not None
 
 
 def _events(workflow_id: str) -> Any:

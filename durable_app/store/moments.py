@@ -1,4 +1,4 @@
-"""From a time to a place among the runs: ``created_at`` has no index, but ids are in the order of creation."""
+"""From a time to a place among the runs: ``created_at`` has no index, but ids are in its order."""
 
 from datetime import datetime
 

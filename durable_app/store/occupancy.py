@@ -10,7 +10,7 @@ from durable_app import clock
 from durable_app.models import QueueStart, Status, Workflow
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
-from durable_app.store.queues import QueueState, all_queues
+from durable_app.store.queues import QueueState, all_queues, get
 
 COUNTED = 10_000
 """Places in a line are counted up to here."""
@@ -32,23 +32,41 @@ class Occupancy:
     """When the rate limit lets another run start; None if it does now."""
 
 
+_NOTHING: dict[str, Any] = {"waiting": 0, "delayed": 0, "running": 0, "oldest_at": None}
+
+
 @database.retried
 def occupancies() -> list[Occupancy]:
     """Return all queues as they are now; also those that only have runs."""
-    active = _runs().filter(status__in=ACTIVE, queue_name__isnull=False).order_by()
-    counted = active.values("queue_name").annotate(
-        waiting=Count("pk", filter=Q(status=Status.ENQUEUED)),
-        delayed=Count("pk", filter=Q(status=Status.DELAYED)),
-        running=Count("pk", filter=Q(status=Status.PENDING)),
-        oldest_at=Min("enqueued_at", filter=Q(status=Status.ENQUEUED)),
-    )
-    found = {row.pop("queue_name"): row for row in counted}
+    found = _counted(Q(queue_name__isnull=False))
     states = {state.name: state for state in all_queues()}
-    nothing = {"waiting": 0, "delayed": 0, "running": 0, "oldest_at": None}
     return [
-        _occupancy(states.get(name) or QueueState(name=name), found.get(name, nothing))
+        _occupancy(states.get(name) or QueueState(name=name), found.get(name, _NOTHING))
         for name in sorted(states.keys() | found.keys())
     ]
+
+
+@database.retried
+def occupancy(name: str) -> Occupancy | None:
+    """Return a queue as it is now; None if there is no such queue, whatever runs may name it."""
+    state = get(name)
+    return None if state is None else _occupancy(state, _counted(Q(queue_name=name)).get(name, _NOTHING))
+
+
+def _counted(which: Q) -> dict[str, dict[str, Any]]:
+    counted = (
+        _runs()
+        .filter(which, status__in=ACTIVE)
+        .order_by()
+        .values("queue_name")
+        .annotate(
+            waiting=Count("pk", filter=Q(status=Status.ENQUEUED)),
+            delayed=Count("pk", filter=Q(status=Status.DELAYED)),
+            running=Count("pk", filter=Q(status=Status.PENDING)),
+            oldest_at=Min("enqueued_at", filter=Q(status=Status.ENQUEUED)),
+        )
+    )
+    return {row.pop("queue_name"): row for row in counted}
 
 
 def _occupancy(state: QueueState, counted: dict[str, Any]) -> Occupancy:

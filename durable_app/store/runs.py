@@ -189,9 +189,9 @@ def check_same(record: NewRun, *, reject: bool = False) -> bool:
 
 
 @database.retried
-def find(workflow_id: str) -> Workflow | None:
-    """Return a run's row without its payloads."""
-    found: Workflow | None = _rows().without_payloads().filter(workflow_id=workflow_id).first()
+def find(workflow_id: str, among: Callable[[Any], Any] = lambda rows: rows) -> Workflow | None:
+    """Return a run's row without its payloads; ``among`` leaves out what the asker may not know of."""
+    found: Workflow | None = among(_rows().without_payloads().filter(workflow_id=workflow_id)).first()
     return found
 
 

@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Value
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from durable_app import clock
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.models import Status, Worker, Workflow
+from durable_app.models import Status, Step, Worker, Workflow
 from durable_app.store import database, notify, waits
 
 PATIENT_RECOVERIES = 2
@@ -24,6 +24,13 @@ _QUEUED = Coalesce("queue_name", Value(DEFAULT_QUEUE))
 
 KEPT = timedelta(days=1)
 """How long the row of an ended worker is shown."""
+
+
+RENEW = """
+UPDATE durable_app_worker SET heartbeat_at = %(now)s, expires_at = %(expires_at)s
+WHERE id = %(id)s AND expires_at > %(now)s AND stopped_at IS NULL
+RETURNING asked_to, clock_timestamp()
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +47,15 @@ class Registration:
     app_version: str
     queues: tuple[str, ...] = ()
     slots: int = 0
+
+
+class Neighbour(NamedTuple):
+    """An incarnation as its process can be found, and what was seen beside it."""
+
+    id: str
+    pid: int
+    pid_started: str
+    sees_dead: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,17 +89,27 @@ def register(registration: Registration, lease: timedelta) -> None:
     )
 
 
-def renew(worker_id: str, lease: timedelta) -> bool:
-    """Prolong a lease; False if it has lapsed: a lapsed incarnation is never revived."""
+def renew(worker_id: str, lease: timedelta) -> str | None:
+    """Prolong a lease, and take over the database's time; on PostgreSQL in one statement.
+
+    Returns what an operator asks of the worker: "quiet", "stop" or nothing; None if the lease has lapsed:
+    such an incarnation is never revived.
+    """
     now = clock.now()
-    held = _workers().filter(pk=worker_id, expires_at__gt=now, stopped_at__isnull=True)
-    return bool(held.update(heartbeat_at=now, expires_at=now + lease))
-
-
-def asked_to(worker_id: str) -> str:
-    """Return what an operator asks of a worker: "quiet", "stop" or nothing."""
-    rows = _workers().filter(pk=worker_id)
-    return str(rows.values_list("asked_to", flat=True).first() or "")
+    if not database.is_postgres():
+        database.synchronize_clock()
+        held = _workers().filter(pk=worker_id, expires_at__gt=now, stopped_at__isnull=True)
+        if not held.update(heartbeat_at=now, expires_at=now + lease):
+            return None
+        return str(_workers().values_list("asked_to", flat=True).get(pk=worker_id))
+    with database.connection().cursor() as cursor:
+        cursor.execute(RENEW, {"id": worker_id, "now": now, "expires_at": now + lease})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    asked_to, database_time = row
+    clock.synchronize(database_time)
+    return str(asked_to)
 
 
 @database.retried
@@ -121,10 +147,14 @@ def all_workers() -> list[Any]:
 
 
 @database.retried
-def neighbours(process_space: str) -> list[tuple[str, int, str]]:
-    """Return id, pid and pid's start of the incarnations that share our process space."""
+def neighbours(process_space: str) -> list[Neighbour]:
+    """Return the incarnations that share a process space and have not ended.
+
+    The caller is one of them. With each comes whether there is a run of any dead worker, anywhere.
+    """
+    dead = _runs().filter(status=Status.PENDING).filter(_is_dead(by_lease=True))
     rows = _workers().filter(process_space=process_space, stopped_at__isnull=True)
-    return list(rows.values_list("pk", "pid", "pid_started"))
+    return [Neighbour(*row) for row in rows.values_list("pk", "pid", "pid_started", Exists(dead))]
 
 
 @database.retried
@@ -224,16 +254,22 @@ def release(worker_id: str) -> int:
 def hand_back(runs: Iterable[tuple[int, int]]) -> None:
     """Hand back runs, given with their attempts, that have not begun; not counted as crashes.
 
-    The attempt stays: nothing was or will be written under it, and the next claim takes another one.
+    The attempt stays: nothing was or will be written under it, and the next claim takes another one. A run
+    without a recorded step has not started, whatever its claim said: a rate limit is to count its start.
     """
     now = clock.now()
+    has_steps = Exists(Step.objects.using(database.alias()).filter(workflow_id=OuterRef("pk")))
     by_attempt: dict[int, list[int]] = defaultdict(list)
     for run, attempt in runs:
         by_attempt[attempt].append(run)
     with database.transact():
         for attempt, pks in by_attempt.items():
             _runs().filter(pk__in=pks, status=Status.PENDING, attempt=attempt).update(
-                status=Status.ENQUEUED, queue_name=_QUEUED, enqueued_at=now, updated_at=now
+                status=Status.ENQUEUED,
+                queue_name=_QUEUED,
+                started_at=Case(When(has_steps, then=F("started_at")), default=None),
+                enqueued_at=now,
+                updated_at=now,
             )
     notify.work()
 

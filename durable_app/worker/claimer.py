@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,8 +75,10 @@ class Claimer(Service):
         self._dispatching = threading.Lock()
         self._guard = threading.Lock()
         self._has_news = True
-        self._refilling = False
-        self._looked_at = float("-inf")
+        self._has_ready = False
+        self._has_room = False
+        self._free: list[QueueState] = []
+        """The queues without limits, as long as no run is ready in one that has some."""
 
     def use(self, threads: Threads, loop: EventLoop) -> None:
         """Say where the runs are to execute."""
@@ -92,9 +93,15 @@ class Claimer(Service):
             self._has_news = True
         super().wake()
 
+    def poll(self) -> None:
+        """Look at the queues: there are ready runs, perhaps for this worker."""
+        with self._guard:
+            self._has_ready = True
+        super().wake()
+
     def refill(self) -> None:
         """Claim at once, where the last claim left something: there is room for it now."""
-        self._refilling = True
+        self._has_room = True  # without a lock: whoever ends a run tells anew
         super().wake()
 
     def tick(self) -> float | None:
@@ -132,32 +139,46 @@ class Claimer(Service):
         if not lease.allows_start:
             return None
         self.declarations.tell()
-        places = self._places_to_fill()
-        served = self._served()
-        lines = [line for line in served if line.has_ready and not line.is_paused]
-        again = [line.look_again for line in served if line.look_again is not None]
-        if lines:
-            again += self._fill_places(places, lease, lines)
+        is_look, has_changed = self._reasons()
+        places = self._places if is_look else [place for place in self._places if place.pool.may_be_more]
+        known = self._free if has_changed else []
+        self._fill_places(places, lease, known)  # first: a run that is alone waits for this statement only
+        again = self._look(places, lease, known) if is_look or not known else []
         if any(place.pool.backlog for place in self._places):
             again.append(TOO_LONG)
         return min([self.interval, *again])
 
-    def _places_to_fill(self) -> list["_Place"]:
-        """Return all places if there may be something new, else those whose last claim left something.
+    def _reasons(self) -> tuple[bool, bool]:
+        """Return whether to look at all queues, for all pools; and whether there is news, or room.
 
-        To look for what is not there costs: the other runs that wait are passed one by one.
+        Without news, pools whose last claim found no more do not ask again: the runs that wait for others
+        are passed one by one.
         """
         with self._guard:
             has_news, self._has_news = self._has_news, False
-        refilling, self._refilling = self._refilling, False
-        now = time.monotonic()
-        if has_news or not refilling or now - self._looked_at > self.interval:
-            self._looked_at = now
-            return self._places
-        return [place for place in self._places if place.pool.may_be_more]
+            has_ready, self._has_ready = self._has_ready, False
+            has_room, self._has_room = self._has_room, False
+        return has_news or has_ready or not has_room, has_news or has_room
+
+    def _look(self, places: list["_Place"], lease: Lease, known: list[QueueState]) -> list[float]:
+        """Read the queues, and claim from those that are not known yet.
+
+        Returns in how many seconds to look again, for each reason to.
+        """
+        served = self._served()
+        ready = [line for line in served if line.has_ready and not line.is_paused]
+        is_limited = any(not line.limits.is_unlimited for line in ready)
+        free = [line for line in served if line.limits.is_unlimited]
+        self._free = [] if is_limited else free  # limited ones take turns with them
+        again = [line.look_again for line in served if line.look_again is not None]
+        names = {line.name for line in known}
+        lines = [line for line in ready if line.name not in names]
+        return again + self._fill_places(places, lease, lines)
 
     def _fill_places(self, places: list["_Place"], lease: Lease, lines: list[QueueState]) -> list[float]:
         """Claim and execute; return in how many seconds to look again, for each reason to."""
+        if not lines:
+            return []
         wishes = [_Wish(place) for place in places]
         again = self._claim(lease, wishes, lines)
         is_limited = any(not line.limits.is_unlimited for line in lines)
@@ -185,8 +206,7 @@ class Claimer(Service):
         again: list[float] = []
         for turn in turns:
             if turn is free:
-                for wish in wishes:
-                    wish.found += claims.claim(claimer, wish.names, wish.left, free)
+                _claim_free(claimer, wishes, free)
             else:
                 again += self._claim_limited(claimer, turn[0], wishes)
         return again
@@ -196,8 +216,7 @@ class Claimer(Service):
         wanted = [Wanted(wish.names, wish.left) for wish in wishes]
         taken = limited.claim(claimer, queue, wanted, self._last_keys.get(queue, ""))
         self._last_keys[queue] = taken.last_key
-        for run in taken.runs:
-            next(wish for wish in wishes if run.name in wish.names).found.append(run)
+        _share(taken.runs, wishes)
         return [] if taken.again is None else [taken.again]
 
     def _tasks(self, lease: Lease, claimed: list[Claimed], park_after: timedelta) -> list[Task]:
@@ -233,6 +252,23 @@ class _Wish:
     def left(self) -> int:
         """How many more there is room for."""
         return self._room - len(self.found)
+
+
+def _claim_free(claimer: claims.Claimer, wishes: list[_Wish], lines: list[str]) -> None:
+    """Claim from queues without limits: for all places in one statement, if there is no more than room."""
+    if len(wishes) > 1 and all(wish.left > 0 for wish in wishes):
+        limit = min(wish.left for wish in wishes)
+        found = claims.claim(claimer, [name for wish in wishes for name in wish.names], limit, lines)
+        _share(found, wishes)
+        if len(found) < limit:
+            return
+    for wish in wishes:
+        wish.found += claims.claim(claimer, wish.names, wish.left, lines)
+
+
+def _share(found: list[Claimed], wishes: list[_Wish]) -> None:
+    for run in found:
+        next(wish for wish in wishes if run.name in wish.names).found.append(run)
 
 
 def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: History | None) -> Execution:

@@ -18,7 +18,7 @@ from durable_app.registry import registry
 from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
-from durable_app.worker.maintenance import Alerts, Recovery, Timers
+from durable_app.worker.maintenance import Alerts, Recovery, Retention, Timers
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.scheduler import Scheduler
 from durable_app.worker.service import Service
@@ -29,6 +29,10 @@ logger = logging.getLogger("durable_app")
 ALERTS_INTERVAL = 30.0
 MAINTENANCE_INTERVAL = 1.0
 RECOVERY_INTERVAL = 1.5
+
+UNASKED_LOOK = 10.0
+"""Seconds after which the claimer looks at the queues though nobody has told it to."""
+RETENTION_INTERVAL = 60.0
 
 
 class Worker:
@@ -62,7 +66,7 @@ class Worker:
         self.incarnation.on_request = self._obey
         self.asked_to_stop = threading.Event()
         self.claimer = Claimer(
-            interval=options.POLL_INTERVAL.total_seconds(),
+            interval=UNASKED_LOOK,
             lease=self._lease,
             version=self.version,
             patience=Patience(threads=options.PARK_AFTER, coroutines=options.ASYNC_PARK_AFTER),
@@ -72,14 +76,15 @@ class Worker:
         self.loop = EventLoop(async_concurrency or options.ASYNC_CONCURRENCY, self.claimer.refill)
         self.claimer.use(self.threads, self.loop)
         scheduler = Scheduler(MAINTENANCE_INTERVAL)
-        self._timers = Timers(MAINTENANCE_INTERVAL, scheduler.expect)
+        self._timers = Timers(
+            min(MAINTENANCE_INTERVAL, options.POLL_INTERVAL.total_seconds()),
+            expect_tick=scheduler.expect,
+            on_ready=self.claimer.poll,
+        )
         self.recovery = Recovery(RECOVERY_INTERVAL, self._lease)
-        self._services: list[Service] = [
-            self.claimer,
-            self._timers,
-            scheduler,
-            self.recovery,
-        ]
+        self._services: list[Service] = [self.claimer, self._timers, scheduler, self.recovery]
+        if options.RETENTION is not None:
+            self._services.append(Retention(RETENTION_INTERVAL, options.RETENTION))
         if not alerts.rules().is_off:
             self._services.append(Alerts(ALERTS_INTERVAL))
         self._subscriptions = ExitStack()

@@ -44,12 +44,12 @@ def settled() -> None:
     assert sorted(Effect.objects.values_list("step", flat=True)) == [one.isoformat() for one in ticks]
 
 
-@pytest.mark.parametrize(("point", "kept"), [("firing", 0), ("fired", 1)])
-def test_a_tick_that_its_worker_dies_of_is_fired_once(point: str, kept: int, start: Start) -> None:
+@pytest.mark.parametrize(("point", "is_kept"), [("firing", False), ("fired", True)])
+def test_a_tick_that_its_worker_dies_of_is_fired_once(point: str, is_kept: bool, start: Start) -> None:
     """227. Killed between the insertion and its commit, the tick is due as before; after it, it is done."""
     create()
     start("--at", point).dies()
-    assert Workflow.objects.count() == kept
+    assert Workflow.objects.exists() is is_kept
     with Worker(threads=2):
         wait_until(lambda: Workflow.objects.count() >= 3)
         settled()

@@ -216,3 +216,17 @@ def test_error_logging(caplog):
     caplog.set_level(logging.ERROR)
     run("Error logging", error=ValueError("no tea"))
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [("ERROR", "Error: no tea")]
+
+
+def test_the_program_of_the_document(worker_env, tmp_path):
+    """docs/coming-from-dbos.md: its last example is a whole program."""
+    page = (Path(__file__).parents[2] / "docs" / "coming-from-dbos.md").read_text()
+    program = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)[-1]
+    (tmp_path / "album.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "album.py", "a", "b"],
+        cwd=tmp_path, env={**worker_env, "PYTHONPATH": str(Path.cwd())},
+        capture_output=True, text=True, timeout=80, check=False,
+    )  # fmt: skip
+    assert done.stdout == "['a.small', 'b.small']\n", done.stderr
+    assert "Warning" not in done.stderr

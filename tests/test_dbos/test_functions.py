@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from durable_app import clock
-from durable_app.dbos import DBOS, DBOSConfiguredInstance, DBOSContextSetAuth, SetWorkflowID, error
+from durable_app.control.alerts import send_due
+from durable_app.dbos import DBOS, DBOSConfiguredInstance, DBOSContextSetAuth, SetWorkflowID, alert, error
 from durable_app.dbos.process import process
 from durable_app.models import Worker
-from tests.helpers import Crash, crash, execute_again
+from tests.helpers import Crash, crash, execute_again, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,13 +313,37 @@ def test_wrapped_workflows_start(dbos):
     assert DBOS.start_workflow(hello, "you").get_result() == "hello you"
 
 
-def test_what_is_not_there_says_so(dbos, caplog):
-    """290, 286. Kafka and alerts."""
+def test_what_is_not_there_says_so(dbos):
+    """290."""
     with pytest.raises(error.DBOSException, match="kafka_consumer"):
         DBOS.kafka_consumer({}, ["topic"])
+    assert (DBOS.span, DBOS.tracer, DBOS.shard_key) == (None, None, None)
+
+
+def test_alerts(settings, caplog):
+    """286. One handler, before the launch; the settings say what is an alert; without it they are logged."""
+    settings.DURABLE = {"ALERTS": {"HANDLERS": ["durable_app.dbos.alert"], "FAILURES": 1}}
+    alerts: list[tuple[str, str]] = []
 
     @DBOS.alert_handler
-    def handler(name, message, metadata): ...
+    def handler(name, message, metadata):
+        alerts.append((name, metadata["workflow_name"]))
 
-    assert "Alert handler ignored" in caplog.text
-    assert (DBOS.span, DBOS.tracer, DBOS.shard_key) == (None, None, None)
+    with pytest.raises(error.DBOSException, match="already"):
+        DBOS.alert_handler(handler)
+    DBOS(config={"name": "test-app"})
+    DBOS.launch()
+    with pytest.raises(error.DBOSException, match="before"):
+        DBOS.alert_handler(handler)
+
+    @DBOS.workflow(name="failing")
+    def failing():
+        raise ValueError("no tea")
+
+    with pytest.raises(ValueError, match="no tea"):
+        failing()
+    send_due()  # now, and not when a worker looks the next time
+    assert wait_until(lambda: alerts) == [("WorkflowFailure", "failing")]
+    DBOS.destroy(destroy_registry=True)
+    alert("SlowQueue", "it is slow", {"queue_name": "q"})
+    assert "Alert name=SlowQueue message=it is slow" in caplog.text

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -12,11 +11,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
-from durable_app import checks, conf
-from durable_app.dbos import DBOS, DBOSConfig, SetWorkflowID
+import durable_app
+from durable_app import checks
+from durable_app.dbos import DBOS, DBOSClient, DBOSConfig
 from durable_app.dbos.error import DBOSException, DBOSInitializationError
 from durable_app.models import Queue, Worker, Workflow
 from durable_app.registry import registry
+from durable_app.store import database
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,6 +153,28 @@ def test_steps_need_nothing():
     assert DBOS.run_step(None, lambda: 5) == 5
 
 
+def test_any_worker_executes_them(worker):
+    """In production the workers are processes of their own, and nobody launches anything."""
+
+    @DBOS.step()
+    def double(number):
+        return number * 2
+
+    @DBOS.workflow()
+    def child(number):
+        return double(number)
+
+    @DBOS.workflow()
+    def parent(number):
+        DBOS.set_event("number", number)
+        return child(number) + DBOS.start_workflow(child, 10).get_result()
+
+    handle = durable_app.start_workflow(parent, 1)
+    assert handle.get_result(timeout=60) == 22
+    assert DBOS.get_event(handle.workflow_id, "number") == 1
+    assert DBOSClient().retrieve_workflow(handle.workflow_id).get_result() == 22
+
+
 def test_destroy_waits_for_runs_as_long_as_it_is_told():
     """279. A run that ends within the timeout is not handed back."""
     launch()
@@ -272,113 +295,18 @@ def test_launch_without_tables_says_what_to_do(monkeypatch):
         DBOS.launch()
 
 
-@pytest.mark.parametrize("name", ["ab", "Capitals", "with space", "", None, "x" * 257])
-def test_the_name_is_checked(name):
-    """A configuration needs a name of the seed's form."""
-    with pytest.raises(DBOSInitializationError, match="name"):
-        DBOS(config={"name": name})
-    with pytest.raises(DBOSInitializationError, match="name"):
-        DBOS(config={})
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://postgres@db.example.com/app_dbos_sys",
-        "postgresql+psycopg://postgres:secret@127.0.0.1:1/another",
-        "sqlite:///another.sqlite",
-    ],
-)
-def test_another_database_is_not_used_and_one_line_says_so(url, caplog):
-    """The settings decide; the line does not show the password."""
-    DBOS(config={"name": "test-app", "system_database_url": url, "database_url": url})
-    lines = [one.getMessage() for one in caplog.records]
-    assert lines == ["The configured database is not used, Django's settings decide alias=default"]
-
-
-def test_the_same_database_needs_no_line(worker_env, caplog):
-    """A program that names Django's own database is right."""
-    DBOS(config={"name": "test-app", "system_database_url": worker_env["DATABASE_URL"]})
-    assert caplog.records == []
-
-
-def test_keys_without_effect_are_named_once(caplog):
-    """What is bought from the seed's makers, or the project's own business, is accepted."""
-    caplog.set_level(logging.WARNING)
-    DBOS(config={"name": "test-app", "conductor_key": "k", "sharding": True, "run_migrations": True})
-    assert [one.getMessage() for one in caplog.records] == [
-        "Configuration without effect in a Django project keys=conductor_key,sharding"
-    ]
-
-
-def test_executor_id(monkeypatch):
-    """11. The configuration's, else the environment's, else "local"; runs of this process carry it."""
+def test_a_database_in_memory_is_refused(monkeypatch):
+    """Its threads could not share it."""
     DBOS(config=CONFIG)
-    assert DBOS.executor_id == "local"
-    monkeypatch.setenv("DBOS__VMID", "machine-1")
-    assert DBOS.executor_id == "machine-1"
-    DBOS.destroy()
-    launch(executor_id="mine")
-    assert DBOS.executor_id == "mine"
-
-    @DBOS.workflow()
-    def some(): ...
-
-    with SetWorkflowID("called"):
-        some()
-    started = DBOS.start_workflow(some)
-    started.get_result()
-    assert started.get_status().executor_id == "mine"
-    assert [one.workflow_id for one in DBOS.list_workflows(executor_id="mine")] == [
-        "called",
-        started.workflow_id,
-    ]
-    assert DBOS.list_workflows(executor_id="other") == []
-    assert Worker.objects.get(kind="worker").name == "mine"
+    monkeypatch.setattr(database, "in_memory", lambda: True)
+    with pytest.raises(DBOSInitializationError, match="memory"):
+        DBOS.launch()
 
 
-def test_application_version(monkeypatch):
-    """251. The configuration's, else the environment's; else runs are not pinned."""
-    launch()
-    assert DBOS.application_version == ""
-    DBOS.destroy()
-    monkeypatch.setenv("DBOS__APPVERSION", "v1")
-    launch()
-    assert DBOS.application_version == "v1"
-    DBOS.destroy()
-    launch(application_version="v2")
-    assert DBOS.application_version == "v2"
-    assert DBOS.get_latest_application_version()["version_name"] == "v2"
-
-    @DBOS.workflow()
-    def some(): ...
-
-    handle = DBOS.start_workflow(some)
-    handle.get_result()
-    assert handle.get_status().app_version == "v2"
-    DBOS.destroy()
-    assert conf.options().APP_VERSION == ""
-
-
-def test_max_executor_threads():
-    """29. So many sync runs at once, and no more."""
-    launch(max_executor_threads=2)
-    running: list[int] = []
-    go_on = threading.Event()
-
-    @DBOS.step()
-    def hold(number):
-        running.append(number)
-        assert go_on.wait(30)
-
-    @DBOS.workflow()
-    def holding(number):
-        hold(number)
-
-    handles = [DBOS.start_workflow(holding, number) for number in range(4)]
-    wait_until(lambda: len(running) == 2)
-    assert Workflow.objects.filter(status="PENDING").count() == 2
-    go_on.set()
-    for handle in handles:
-        handle.get_result()
-    assert sorted(running) == [0, 1, 2, 3]
+def test_handles_are_equal_by_their_run(dbos):
+    """Like ours; but a blocking one is no awaitable one."""
+    first, again = (DBOS.retrieve_workflow("w", existing_workflow=False) for _ in range(2))
+    other = DBOS.retrieve_workflow("v", existing_workflow=False)
+    assert first == again and hash(first) == hash(again)
+    assert first != other
+    assert first != "w"

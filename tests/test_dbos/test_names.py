@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 
 import durable_app.dbos
 from durable_app.dbos import DBOS, DBOSClient, Queue, error
@@ -80,6 +81,8 @@ def test_every_verb_is_there_in_both_colours(owner, twins, others):
     for name in twins.split():
         verb, twin = getattr(owner, name), getattr(owner, f"{name}_async")
         assert list(inspect.signature(verb).parameters) == list(inspect.signature(twin).parameters), name
+        assert iscoroutinefunction(twin) or name == "read_stream", name
+        assert not iscoroutinefunction(verb), name
     for name in others.split():
         assert hasattr(owner, name), name
 

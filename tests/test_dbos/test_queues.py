@@ -257,17 +257,17 @@ def test_listen_queues(crowd):
     """197. This process serves the named queues; it may enqueue on others, and starts its own runs."""
     DBOS.destroy()
     DBOS(config={"name": "test-app"})
-    DBOS.listen_queues(["mine"])
+    mine = Queue("mine")
+    DBOS.listen_queues([mine])
     with pytest.raises(error.DBOSException, match="already"):
         DBOS.listen_queues(["other"])
     DBOS.launch()
     with pytest.raises(error.DBOSException, match="before"):
         DBOS.listen_queues(["other"])
-    for name in ("mine", "theirs"):
-        DBOS.register_queue(name)
+    DBOS.register_queue("theirs")
     theirs = DBOS.enqueue_workflow("theirs", crowd.enter, 1)
     crowd.gate.set()
-    assert DBOS.enqueue_workflow("mine", crowd.enter, 2).get_result() == 2
+    assert mine.enqueue(crowd.enter, 2).get_result() == 2
     assert DBOS.start_workflow(crowd.enter, 3).get_result() == 3
     assert theirs.get_status().status == "ENQUEUED"
 
@@ -305,6 +305,7 @@ def test_options_by_name(crowd):
                 "authenticated_user": "ann",
                 "authenticated_roles": ["staff"],
                 "workflow_timeout": 60.0,
+                "max_recovery_attempts": 7,
             },
             7,
         )
@@ -312,6 +313,7 @@ def test_options_by_name(crowd):
     found = handle.get_status()
     assert (found.priority, found.attributes, found.workflow_timeout_ms) == (2, {"a": 1}, 60_000)
     assert (found.authenticated_user, found.authenticated_roles) == ("ann", ["staff"])
+    assert Workflow.objects.get(workflow_id="given").max_recovery_attempts == 7
     unknown = DBOS.enqueue_workflow_with_options({"workflow_name": "elsewhere", "queue_name": "q"}, 1, a=2)
     assert unknown.get_status().input == {"args": (1,), "kwargs": {"a": 2}}
     assert crowd.enter(8) == 8

@@ -171,18 +171,20 @@ OTHER_PROCESS = """
 import sys, django
 django.setup()
 from durable_app import SetWorkflowID
-from durable_app.store import notify
+from durable_app.engine import timers
 from tests.shop.identity import behind_a_gate
 
-listen, told = notify.wait_for, []
+told = []
 
-def tell_and_listen(keys, timeout):
-    if not told:
-        print("waits for", *keys, flush=True)
-        told.append(True)
-    listen(keys, timeout)
+class Talkative(timers.Ear):
+    def __init__(self, keys):
+        keys = list(keys)
+        super().__init__(keys)
+        if not told:
+            print("waits for", *keys, flush=True)
+            told.append(True)
 
-notify.wait_for = tell_and_listen
+timers.Ear = Talkative
 with SetWorkflowID("shared"):
     print(behind_a_gate(sys.argv[1], "yours"), flush=True)
 """

@@ -11,7 +11,6 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from durable_app import (
-    ConflictingRegistrationError,
     InvalidOptionError,
     NonExistentQueueError,
     Queue,
@@ -31,12 +30,10 @@ from durable_app import (
 from durable_app.limits import Limits, RateLimit
 from durable_app.models import AppVersion, QueueStart, Status, Workflow
 from durable_app.models import Queue as Row
-from durable_app.registry import DeclaredQueue, registry
-from durable_app.store import queues, versions
-from durable_app.worker.declarations import Declarations
-from durable_app.worker.versions import CodeVersion
+from durable_app.registry import registry
+from durable_app.store import versions
 from durable_app.worker.worker import Worker
-from tests.helpers import execute_again, in_thread, status, step_names, wait_for_status, wait_until
+from tests.helpers import execute_again, in_thread, status, step_names, wait_until
 from tests.shop.queues import say
 from tests.test_queues.rows import put, taken
 
@@ -308,121 +305,3 @@ def test_in_a_workflow_each_verb_is_a_step(worker: Worker):
     execute_again(handle.workflow_id)
     assert handle.get_result(timeout=60) == found
     assert not Row.objects.exists()
-
-
-# Declared
-
-
-def declare(name: str = "line", **limits: Any) -> None:
-    """Declare a queue as the next version of the code would: from the same place."""
-    registry.queues.pop(name, None)
-    Queue(name, **limits)
-
-
-def test_a_declared_queue_is_created_by_a_starting_worker():
-    """209. At once: before the worker takes anything."""
-    declare(concurrency=2, polling_interval=3)
-    with pytest.raises(NonExistentQueueError):
-        limits()
-    with Worker(threads=1):
-        assert limits() == Limits(concurrency=2)
-    assert Row.objects.get().polling_interval == timedelta(seconds=3)
-
-
-def test_a_queue_that_is_declared_later_is_created_then(worker: Worker):
-    """209. By a module that is imported late: its runs do not wait for the next start."""
-    handle = enqueue("line", say, "late")
-    declare()
-    assert handle.get_result(timeout=60) == "late"
-
-
-def test_an_operators_change_stays_until_the_code_says_something_new():
-    """202, 203. A restart takes nothing back; a changed declaration wins."""
-    declare(concurrency=2)
-    with Worker(threads=1):
-        Queue.named("line").configure(concurrency=7)
-    with Worker(threads=1):
-        assert limits().concurrency == 7
-    declare(concurrency=3)
-    with Worker(threads=1):
-        assert limits().concurrency == 3
-
-
-def test_a_pause_outlives_a_restart_and_a_new_declaration():
-    """203. What is paused was paused for a reason."""
-    declare(concurrency=2)
-    with Worker(threads=1):
-        Queue.named("line").pause()
-    declare(concurrency=3)
-    with Worker(threads=1):
-        assert Queue.named("line").is_paused
-
-
-def test_older_code_that_starts_again_changes_nothing():
-    """202, 252. With versions only the latest one's declarations are taken over."""
-    old, new = CodeVersion("v1"), CodeVersion("v2")
-    old.register()
-    new.register()
-    declare(concurrency=2)
-    Declarations(new).tell()
-    declare(concurrency=1)
-    declare("only in v1", concurrency=1)
-    old.outdate()  # as the announcement of a version does
-    Declarations(old).tell()
-    assert limits().concurrency == 2
-    assert limits("only in v1").concurrency == 1  # its runs need a queue
-
-
-def test_two_declarations_that_differ_are_refused():
-    """209. Both places are named; the same declaration twice is none."""
-    first = Queue("line", concurrency=2)
-    assert Queue("line", concurrency=2).name == first.name
-    with pytest.raises(ConflictingRegistrationError) as caught:
-        Queue("line", concurrency=3)
-    assert str(caught.value).count(__file__) == 2
-    with pytest.raises(ConflictingRegistrationError):
-        Queue("line", concurrency=2, priority_enabled=False)
-
-
-def test_a_module_that_is_imported_again_may_declare_anew():
-    """209. The same line of code: a reload."""
-    for number in (1, 2):
-        Queue("line", concurrency=number)
-    assert registry.queues["line"].limits.concurrency == 2
-
-
-def test_a_declaration_is_told_once(monkeypatch: pytest.MonkeyPatch):
-    """209. Ticks cost nothing for it."""
-    told: list[str] = []
-    monkeypatch.setattr(queues, "declare", lambda name, *args, **kwargs: told.append(name))
-    declare("a")
-    declare("b")
-    declarations = Declarations(CodeVersion(""))
-    declarations.tell()
-    declarations.tell()
-    declare("a", concurrency=1)
-    declarations.tell()
-    assert told == ["a", "b", "a"]
-
-
-def test_a_declaration_is_data():
-    """209. Two of the same words are alike wherever they stand."""
-    one = DeclaredQueue(limits=Limits(), polling_interval=None, priority_enabled=True, location="a.py:1")
-    other = DeclaredQueue(limits=Limits(), polling_interval=None, priority_enabled=True, location="b.py:2")
-    assert one.is_like(other)
-    assert not one.is_like(
-        DeclaredQueue(
-            limits=Limits(concurrency=1), polling_interval=None, priority_enabled=True, location="a.py:1"
-        )
-    )
-
-
-def test_a_queue_that_is_gone_and_declared_comes_back_with_the_next_worker():
-    """208. Until then its runs wait."""
-    declare(concurrency=2)
-    with Worker(threads=1):
-        delete_queue("line")
-        handle = enqueue("line", say, "again")
-        assert status(handle.workflow_id) == Status.ENQUEUED
-    with Worker(threads=1):
-        wait_for_status(handle.workflow_id, Status.SUCCESS)

@@ -1,6 +1,5 @@
 """Debouncing: of many calls in a short time the last one runs."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -22,27 +21,24 @@ from durable_app import (
     enqueue,
     register_queue,
     set_workflow_delay,
-    step,
     workflow,
 )
-from durable_app.debouncing import STEP, debounce_key
+from durable_app.debouncing import debounce_key
 from durable_app.models import Status, Workflow
 from durable_app.store import delays
 from durable_app.worker.worker import Worker
-from tests.helpers import Crash, crash, in_thread, status, step_names, wait_until
+from tests.helpers import wait_until
 from tests.shop.queues import say
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = 3600.0
 calls: list[Any] = []
-dies = threading.Event()
 
 
 @pytest.fixture(autouse=True)
 def nothing_happened_yet() -> Iterator[None]:
     calls.clear()
-    dies.clear()
     yield
 
 
@@ -62,32 +58,6 @@ def index(what: str) -> str:
 @workflow
 def other_index(what: str) -> str:
     return what
-
-
-@workflow
-def bounce_twice(key: str) -> list[str]:
-    debouncer = Debouncer(index)
-    ids = [debouncer.debounce(key, HOUR, what).workflow_id for what in ("one", "two")]
-    if dies.is_set():
-        dies.clear()
-        raise Crash
-    return ids
-
-
-@workflow
-async def abounce(key: str) -> str:
-    handle = await Debouncer(index).adebounce(key, HOUR, "inside")
-    return handle.workflow_id
-
-
-@step
-def bounce_in_a_step() -> str:
-    return Debouncer(index).debounce("key", HOUR, "step").workflow_id
-
-
-@workflow
-def bounce_from_a_step() -> str:
-    return bounce_in_a_step()
 
 
 class Indexer(ConfiguredInstance):
@@ -292,110 +262,6 @@ def test_the_delay_of_a_debounced_run_can_be_set(frozen: None):
     """190, 215. As that of any delayed run."""
     set_workflow_delay(bounce(), delay_seconds=5)
     assert only().run_after == clock.now() + timedelta(seconds=5)
-
-
-# Inside a workflow
-
-
-def test_in_a_workflow_each_bounce_is_one_step_and_is_not_repeated():
-    """221. The parent dies; its key has been released meanwhile; the replay finds the recorded run."""
-    dies.set()
-    with SetWorkflowID("parent"):
-        crash(bounce_twice, "key")
-    (waiting,) = Workflow.objects.filter(name="index").values_list("workflow_id", flat=True)
-    make_due()
-    with SetWorkflowID("parent"), Worker(threads=2):
-        assert bounce_twice("key") == [waiting, waiting]
-    assert step_names("parent") == [(1, STEP), (2, STEP)]
-    assert Workflow.objects.filter(name="index").count() == 1
-
-
-def test_a_child_is_no_heir_of_its_parents_deadline():
-    """221. It may run long after it."""
-    with SetWorkflowTimeout(30):
-        bounce_twice("key")
-    child = Workflow.objects.get(name="index")
-    assert child.deadline_at is None
-    assert child.parent_workflow_id
-
-
-def test_a_refusal_in_a_workflow_is_recorded(worker: Worker):
-    """221, 211. And replayed though the key is free."""
-    with SetEnqueueOptions(deduplication_id=debounce_key("index", "key")):
-        holder = enqueue("nowhere", index, "ordinary")
-    Workflow.objects.update(queue_name="default", status=Status.WAITING)
-    with SetWorkflowID("parent"), pytest.raises(QueueDeduplicatedError):
-        bounce_twice("key")
-    cancel_workflow(holder.workflow_id)
-    Workflow.objects.filter(workflow_id="parent").update(
-        status=Status.ENQUEUED, error=None, finished_at=None, queue_name="default"
-    )
-    wait_until(lambda: status("parent") == Status.ERROR)
-    assert step_names("parent") == [(1, STEP)]
-
-
-def test_a_coroutine_workflow_bounces_too():
-    """221, 224."""
-
-    async def call() -> str:
-        return await abounce("key")
-
-    assert async_to_sync(call)() == Workflow.objects.get(name="index").workflow_id
-
-
-def test_a_step_cannot_bounce():
-    """221. It may be repeated."""
-    with pytest.raises(Exception, match="cannot be used inside the step"):
-        bounce_from_a_step()
-
-
-# Races
-
-
-def test_many_callers_bounce_one_run():
-    """215. Eight threads, ten calls each: one run, with the inputs of the call that was last."""
-    line_up = threading.Barrier(8)
-
-    def call(number: int) -> set[str]:
-        line_up.wait()
-        return {bounce(f"{number}-{turn}") for turn in range(10)}
-
-    found = [in_thread(call, number) for number in range(8)]
-    ids = set().union(*(one.result(60) for one in found))
-    assert ids == {only().workflow_id}
-    assert bounce("the last") in ids
-    assert "the last" in only().inputs
-
-
-def test_bounces_against_the_release():
-    """217. No call is lost: each one's inputs run, or were replaced while the run was still waiting."""
-    over = threading.Event()
-
-    def release() -> None:
-        while not over.is_set():
-            delays.release_delayed()
-
-    def call(number: int) -> list[str]:
-        return [bounce(f"{number}-{turn}", period=0.002) for turn in range(25)]
-
-    releaser = in_thread(release)
-    try:
-        callers = [in_thread(call, number) for number in range(3)]
-        answers = [one.result(60) for one in callers]
-    finally:
-        over.set()
-    releaser.result(60)
-    make_due()
-    inputs = {row.workflow_id: row.inputs for row in Workflow.objects.all()}
-    assert set().union(*answers) == set(inputs)
-    for number, ids in enumerate(answers):
-        # The last of a caller's calls on each run is the last word on it, but for other callers' words.
-        last = {run: turn for turn, run in enumerate(ids)}
-        for run, turn in last.items():
-            mine = f'"{number}-' in inputs[run]
-            assert not mine or f'"{number}-{turn}"' in inputs[run]
-    assert not Workflow.objects.exclude(status=Status.ENQUEUED).exists()
-    assert not Workflow.objects.filter(deduplication_id__isnull=False).exists()
 
 
 def test_say_is_untouched_by_all_this():

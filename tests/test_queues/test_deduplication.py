@@ -209,8 +209,9 @@ def test_of_many_at_the_same_moment_one_gets_the_id(policy: str):
     assert answers == expected
 
 
-def test_singletons_while_their_holders_end():
-    """213. Every call gets a run that was active at some moment of the call; never two at once."""
+@pytest.mark.parametrize("policy", ["reject", "return-existing"])
+def test_holders_end_while_others_come(policy: str):
+    """210, 213. Every call gets, or is refused for, a run that was active in the meantime: never for none."""
     over = threading.Event()
 
     def end_them() -> int:
@@ -224,7 +225,13 @@ def test_singletons_while_their_holders_end():
         return ended
 
     def want() -> list[str]:
-        return [put(duplication_policy="return-existing").workflow_id for _ in range(15)]
+        return [get_or_be_refused() for _ in range(25)]
+
+    def get_or_be_refused() -> str:
+        try:
+            return put(duplication_policy=policy).workflow_id
+        except QueueDeduplicatedError as refused:
+            return refused.workflow_id
 
     ender = in_thread(end_them)
     try:

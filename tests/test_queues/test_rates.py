@@ -88,6 +88,20 @@ def test_a_run_that_goes_on_is_no_start(frozen: None):
     assert QueueStart.objects.count() == 1
 
 
+def test_a_claim_that_was_handed_back_was_no_start_but_the_next_one_is(frozen: None):
+    """183. A worker that claimed ahead of its slots gives runs back: what begins later is counted then."""
+    queue(limiter={"limit": 2, "period": 10})
+    first, second, third = put(3)
+    claimed = take(worker="busy").runs
+    workers.hand_back([(one.run, one.attempt) for one in claimed])
+    assert taken() == []  # the rate is used up, though nothing has begun
+    clock.advance(10 * SECOND)
+    assert taken() == [first, second]
+    assert taken() == []
+    clock.advance(10 * SECOND)
+    assert taken() == [third]
+
+
 def test_the_log_of_starts_does_not_grow(frozen: None):
     """183. What has left the window is forgotten with the next start; all of it with the limit."""
     queue(limiter={"limit": 5, "period": 10})

@@ -108,8 +108,8 @@ def _json_or_text(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         return text
-    is_plain = value is None or isinstance(value, bool | int) or (
-        isinstance(value, float) and math.isfinite(value)
+    is_plain = (
+        value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     )
     return value if is_plain or (isinstance(value, str) and is_storable(value)) else text
 
@@ -158,7 +158,9 @@ def _equal(name: str) -> Callable[[str], Conditions]:
 
 def _one_of(choices: Mapping[str, Any], value: str) -> Any:
     if value not in choices:
-        raise WrongLink(_("%(value)s is none of %(choices)s.") % {"value": value, "choices": _listed(choices)})
+        raise WrongLink(
+            _("%(value)s is none of %(choices)s.") % {"value": value, "choices": _listed(choices)}
+        )
     return choices[value]
 
 

@@ -92,7 +92,11 @@ class StatusFilter(RunFilter):
 
     def lookups(self, request: Any, model_admin: Any) -> Choices:
         """Return groups and states."""
-        groups: Choices = [("active", _("All active")), ("failed", _("All failed")), ("finished", _("All ended"))]
+        groups: Choices = [
+            ("active", _("All active")),
+            ("failed", _("All failed")),
+            ("finished", _("All ended")),
+        ]
         return groups + [(value, f"— {label}") for value, label in Status.choices]
 
 

@@ -1,0 +1,95 @@
+"""The entry "workflow runs" put together."""
+
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+
+from durable_app.admin.base import SITE, BaseAdmin, DurableAdminMixin
+from durable_app.admin.runs.exporting import Exports
+from durable_app.admin.runs.lists import RunLists
+from durable_app.admin.runs.many import ManyRuns, meant
+from durable_app.admin.runs.page import RunPages
+from durable_app.admin.runs.verbs import RunVerbs
+from durable_app.models import AuditEvent
+from durable_app.store import database
+
+PREFIX = "durable_app_workflow"
+
+
+class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, DurableAdminMixin):
+    """Workflow runs: a list, a page each, verbs on one and on many."""
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the runs that the user may know of."""
+        return self.actor_of(request).sees(super().get_queryset(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages of verbs; ids are numbers, whatever a run's own id is made of."""
+        view = self.admin_site.admin_view
+        return [
+            path("count/", view(self.count_view), name=f"{PREFIX}_count"),
+            path("by-id/", view(self.by_id_view), name=f"{PREFIX}_by_id"),
+            path("export/", view(self.export_list_view), name=f"{PREFIX}_export_list"),
+            path("bulk/<slug:name>/", view(self.bulk_view), name=f"{PREFIX}_bulk"),
+            path("<int:number>/export/", view(self.export_view), name=f"{PREFIX}_export"),
+            path("<int:number>/verb/<slug:name>/", view(self.verb_view), name=f"{PREFIX}_verb"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Add the links that act on all runs that match."""
+        query = meant(request.GET).urlencode()
+        context = {
+            "bulk_links": self.bulk_links(request),
+            "export_list_url": f"{self._url('export_list')}?{query}",
+            "may_export": self.may(request, "export_workflow"),
+            "count_url": f"{self._url('count')}?{query}",
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Lead Django's own link to the verb."""
+        return HttpResponseRedirect(self.verb_url(self.found(request, object_id), "delete"))
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Show Django's history of a run, and our audit, which also knows programs and terminals."""
+        run = self.found(request, object_id)
+        events = AuditEvent.objects.using(database.alias()).filter(
+            target_id=run.workflow_id, target_kind="workflow"
+        )
+        context = {
+            "audit": list(events.order_by("-pk")[:100]),
+            "list_url": self.list_url(),
+            "object_url": self.object_url(run.pk),
+            "durable_media": self.media,
+        }
+        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+
+    def by_id_view(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the page of the run that has an id; those who may not know of it learn nothing."""
+        run = self.get_queryset(request).only("pk").filter(workflow_id=request.GET.get("id", "")).first()
+        if run is None:
+            raise Http404
+        return HttpResponseRedirect(self.object_url(run.pk))
+
+    def url_of(self, workflow_id: str) -> str:
+        """Return a URL that leads to a run whose number is not known here."""
+        return f"{self._url('by_id')}?{urlencode({'id': workflow_id})}"
+
+    def verb_url(self, run: Any, verb: str) -> str:
+        """Return the URL of a verb's page."""
+        return self._url("export", run.pk) if verb == "export" else self._url("verb", run.pk, verb)
+
+    def history_url(self, run: Any) -> str:
+        """Return the URL of a run's history."""
+        return self._url("history", quote(run.pk))
+
+    def _url(self, name: str, *args: Any) -> str:
+        return reverse(f"{SITE}:{PREFIX}_{name}", args=args, current_app=self.admin_site.name)
+
+
+class RunAdmin(RunAdminMixin, BaseAdmin):
+    """Workflow runs."""

@@ -1,0 +1,140 @@
+"""The list of runs: its conditions, its page, how many match, and what refreshes it."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.utils.translation import gettext_lazy as _
+
+from durable_app.admin.keyset import CURSOR_VAR, NEWEST, KeysetChangeList, Order
+from durable_app.admin.runs.columns import COLUMNS_VAR, RunColumns, add_last_steps
+from durable_app.admin.runs.conditions import FILTERS as PARAMETERS
+from durable_app.admin.runs.conditions import Conditions, conditions_of
+from durable_app.admin.runs.filters import FILTERS
+from durable_app.control.actors import Actor, policy
+from durable_app.models import Status
+from durable_app.store import listing, moments
+from durable_app.store.bulk_operations import COUNTED
+from durable_app.store.observing import limited
+
+FRAGMENT = "X-Durable-Fragment"
+"""The header of a page that only wants its rows again."""
+
+ORDERS: Mapping[str, Order] = {
+    "": NEWEST,
+    "finished": Order(
+        label=_("Ended last"), fields=("-finished_at", "-pk"), within=Q(finished_at__isnull=False)
+    ),
+    "longest": Order(
+        label=_("Running longest"),
+        fields=("started_at", "pk"),
+        within=Q(status=Status.PENDING, started_at__isnull=False),
+    ),
+}
+
+
+def visible(actor: Actor, conditions: Conditions) -> Any:
+    """Return the runs that match and that an actor may know of; payloads stay in the database."""
+    found = listing.matching(listing.Filter(**conditions))
+    since = conditions.get("start_time")
+    if since is not None:
+        found = found.filter(pk__gte=moments.first_since(datetime.fromisoformat(since)))
+    return policy().visible(actor, found.without_payloads())
+
+
+class RunChangeList(KeysetChangeList):
+    """Pages of the runs that a link's conditions describe."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        """Keep the choice of columns out of the conditions."""
+        found = super().get_filters_params(params)
+        found.pop(COLUMNS_VAR, None)
+        return found
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        """Return what matches; the filters only show what there is to choose."""
+        self.filter_specs, self.has_filters, remaining, _many, self.has_active_filters = self.get_filters(
+            request
+        )
+        self.clear_all_filters_qs = self.get_query_string(
+            new_params=remaining, remove=list(self.get_filters_params())
+        )
+        self.conditions = conditions_of(request.GET)
+        found = visible(self.model_admin.actor_of(request), self.conditions)
+        return found.order_by(*self.get_ordering(request, found))
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Add what running ones have done last."""
+        super().get_results(request)
+        add_last_steps(self.result_list)
+
+    @property
+    def order_links(self) -> list[tuple[Any, str, bool]]:
+        """Label, link and whether it is the present one, of each order."""
+        return [
+            (order.label, self.get_query_string({"o": name or None}), name == self.order_name)
+            for name, order in self.orders.items()
+        ]
+
+    @property
+    def etag(self) -> str:
+        """What changes when a row of this page does."""
+        state = [(run.pk, run.updated_at, getattr(run, "last_step", "")) for run in self.result_list]
+        return f'"{hashlib.sha256(repr(state).encode()).hexdigest()[:32]}"'
+
+
+class RunLists(RunColumns):
+    """The views of the list."""
+
+    list_filter = FILTERS
+    list_display_links = None
+    search_fields = ("workflow_id",)
+    search_help_text = _(
+        "An id or its beginning; name: queue: status: user: version: schedule: worker: parent: fork: "
+        "attr.customer:acme"
+    )
+    orders = ORDERS
+    ordering = ("-pk",)
+
+    actor_of: Any
+    get_changelist_instance: Any
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """Let a link ask for nothing but our filters: not for what payloads contain."""
+        return lookup in PARAMETERS
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the change list of runs, on top of the theme's."""
+        found: Any = super().get_changelist(request, **kwargs)  # type: ignore[misc]
+        return type("RunChangeList", (RunChangeList, found), {})
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, or its rows alone: none if nothing has changed since."""
+        response = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        wanted = request.headers.get(FRAGMENT)
+        context = getattr(response, "context_data", None) or {}
+        if wanted != "rows" or "cl" not in context:
+            return response
+        etag = context["cl"].etag
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponseNotModified(headers={"ETag": etag})
+        response.template_name = "admin/durable_app/workflow/rows.html"
+        response.headers["ETag"] = etag
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def count_view(self, request: HttpRequest) -> HttpResponse:
+        """Return how many runs match, counted up to a limit: asked for after the page is there."""
+        conditions = conditions_of(request.GET)
+        found = visible(self.actor_of(request), conditions)
+        with limited():
+            count = found.order_by().values_list("pk")[: COUNTED + 1].count()
+        return JsonResponse({"count": min(count, COUNTED), "is_capped": count > COUNTED})
+
+
+NOT_CONDITIONS = (CURSOR_VAR, COLUMNS_VAR, ERROR_FLAG, PAGE_VAR, "o")
+"""Parameters of the list that do not say which runs are meant."""
