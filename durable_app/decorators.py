@@ -18,6 +18,7 @@ from durable_app.engine.transactions import TransactionPlan, run_transaction
 from durable_app.errors import InvalidOptionError
 from durable_app.registry import Validator, registry
 from durable_app.retry import ONCE, Predicate, Retry
+from durable_app.store.records import Position
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,8 +35,12 @@ class _StepLike(Decorated[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self._bind(instance, owner)
 
-    def _flow(self, scope: Scope, args: Any, kwargs: Any) -> Flow[Any]:
+    def _flow(self, scope: Scope, position: Position, args: Any, kwargs: Any) -> Flow[Any]:
         raise NotImplementedError
+
+    def at(self, scope: Scope, position: Position, args: Any, kwargs: Any) -> Flow[Any]:
+        """Return the flow of the step at a position that has been taken."""
+        return self._guarded(self._flow(scope, position, args, kwargs))
 
     def _plainly(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -45,7 +50,7 @@ class _StepLike(Decorated[P, R]):
         scope = self._place()
         if scope is not None:
             self._refuse_on_loop()
-            flow = self._guarded(self._flow(scope, args, kwargs))
+            flow = self.at(scope, scope.cursor.next(), args, kwargs)
         elif not self.required_roles:
             return cast(R, self._plainly(*args, **kwargs))
         else:
@@ -60,7 +65,7 @@ class _StepLike(Decorated[P, R]):
         """Await the step in an async workflow, whatever colour its function has."""
         scope = self._place()
         if scope is not None:
-            return adrive(self._guarded(self._flow(scope, args, kwargs)))
+            return adrive(self.at(scope, scope.cursor.next(), args, kwargs))
         if self.required_roles:
             return adrive(self._guarded(plainly(self._plainly, args, kwargs)))
         if self.is_async:
@@ -76,8 +81,8 @@ class Step(_StepLike[P, R]):
         self.plan = options.plan(self.name, is_async=self.is_async)
         registry.add_step(self.name, self, is_async=self.is_async)
 
-    def _flow(self, scope: Scope, args: Any, kwargs: Any) -> Flow[Any]:
-        return run_step(scope, scope.cursor.next(), self.plan, self.func, args, kwargs)
+    def _flow(self, scope: Scope, position: Position, args: Any, kwargs: Any) -> Flow[Any]:
+        return run_step(scope, position, self.plan, self.func, args, kwargs)
 
 
 class StepOptions:
@@ -158,8 +163,8 @@ class Transaction(_StepLike[P, R]):
         )
         registry.add_step(self.name, self, is_async=False)
 
-    def _flow(self, scope: Scope, args: Any, kwargs: Any) -> Flow[Any]:
-        return run_transaction(scope, scope.cursor.next(), self.plan, self.func, args, kwargs)
+    def _flow(self, scope: Scope, position: Position, args: Any, kwargs: Any) -> Flow[Any]:
+        return run_transaction(scope, position, self.plan, self.func, args, kwargs)
 
     def _plainly(self, *args: Any, **kwargs: Any) -> Any:
         with django_transaction.atomic(using=self.using):

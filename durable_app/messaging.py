@@ -147,8 +147,12 @@ def aset_event(key: str, value: Any, *, serialization_type: str | None = None) -
 
 def _set_event_flow(verb: str, key: str, value: Any, wanted: str | None) -> Flow[None]:
     scope = require_workflow(verb)
+    if checked_key(key, "an event's key").startswith(messaging.RESERVED):
+        raise InvalidOptionError(
+            f"event keys that start with {messaging.RESERVED!r} are the engine's: {key!r}"
+        )
     position = None if scope.step is not None else scope.cursor.next()
-    return messaging.set_event(scope, position, checked_key(key, "an event's key"), value, wanted)
+    return messaging.set_event(scope, position, key, value, wanted)
 
 
 def get_event(workflow_id: str, key: str, timeout_seconds: float | timedelta = 60) -> Any:

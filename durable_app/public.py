@@ -2,6 +2,7 @@
 
 from durable_app import errors
 from durable_app.approvals import Answer, approval_form, await_for_approval, wait_for_approval
+from durable_app.authoring import acompensate, compensate
 from durable_app.callables import ConfiguredInstance
 from durable_app.contexts import (
     SetEnqueueOptions,
@@ -18,6 +19,7 @@ from durable_app.decorators import (
     workflow,
 )
 from durable_app.engine.context import StepStatus
+from durable_app.engine.progress import Progress
 from durable_app.enqueueing import (
     aenqueue,
     aenqueue_many,
@@ -103,7 +105,7 @@ from durable_app.queues import (
     register_queue,
     retrieve_queue,
 )
-from durable_app.reporting import Progress, aget_progress, aprogress, get_progress, progress
+from durable_app.reporting import aget_progress, aprogress, get_progress, progress
 from durable_app.retention import (
     acancel_workflows_created_before,
     aprune_workflows,
@@ -217,6 +219,7 @@ __all__ = [
     "acancel_workflows",
     "acancel_workflows_created_before",
     "aclose_stream",
+    "acompensate",
     "acreate_schedule",
     "adelete_queue",
     "adelete_schedule",
@@ -284,6 +287,7 @@ __all__ = [
     "cancel_workflows",
     "cancel_workflows_created_before",
     "close_stream",
+    "compensate",
     "create_schedule",
     "default_required_roles",
     "delete_queue",

@@ -24,6 +24,9 @@ Validator = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], d
 TEMPORARY = "<temp>."
 """Prefix of the workflow that carries a step which was started by itself."""
 
+UNDO = "<undo>."
+"""Prefix of the workflow that undoes what a cancelled run of another has done."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
@@ -150,6 +153,8 @@ class Registry:
     """Classes under a chosen name, and those that are made in functions, where no look finds them."""
     queues: dict[str, DeclaredQueue] = field(default_factory=dict)
     schedules: dict[str, DeclaredSchedule] = field(default_factory=dict)
+    undoing: Callable[..., Any] | None = None
+    """The coroutine function behind the workflows with the prefix UNDO; who has the other one runs it."""
     loaded: tuple[Definition, ...] = ()
     """The workflows that were registered when Django had loaded the project: the same in each process."""
 
@@ -227,6 +232,8 @@ class Registry:
 
     def workflow(self, name: str) -> Definition:
         """Return the workflow registered under a name, or raise WorkflowFunctionNotFoundError."""
+        if self.undoing is not None and name.startswith(UNDO) and name.removeprefix(UNDO) in self._undone():
+            return Definition(name=name, func=self.undoing, is_async=True)
         try:
             return self.workflows[name]
         except KeyError:
@@ -237,7 +244,12 @@ class Registry:
 
     def names(self, *, is_async: bool) -> list[str]:
         """Return the names of all workflows of one colour."""
-        return [name for name, found in self.workflows.items() if found.is_async is is_async]
+        names = [name for name, found in self.workflows.items() if found.is_async is is_async]
+        return names + [UNDO + name for name in self._undone()] if is_async and self.undoing else names
+
+    def _undone(self) -> list[str]:
+        """Return the names of workflows whose cancelled runs are undone here; one too long for that is ""."""
+        return ["", *(name for name in self.workflows if not name.startswith(TEMPORARY))]
 
     def clear(self) -> None:
         """Forget everything (tests only)."""

@@ -22,6 +22,8 @@ SAMPLES: dict[str, BaseException] = {
     "PermissionDeniedError": errors.PermissionDeniedError("cancel", "cancel_workflow"),
     "InvalidAnswerError": errors.InvalidAnswerError({"amount": ["too much"]}),
     "NonExistentApprovalError": errors.NonExistentApprovalError(7),
+    "StreamTimeoutError": errors.StreamTimeoutError("order-1", "tokens", 2.0),
+    "StreamNondeterminismError": errors.StreamNondeterminismError("order-1", "tokens"),
     "QueueDeduplicatedError": errors.QueueDeduplicatedError("order-1", "mail", "ann"),
     "NonExistentQueueError": errors.NonExistentQueueError("mail"),
     "NonExistentVersionError": errors.NonExistentVersionError("2026.11"),
@@ -33,6 +35,7 @@ SAMPLES: dict[str, BaseException] = {
     "MaxStepRetriesExceeded": errors.MaxStepRetriesExceeded("pay", [ValueError("one"), KeyError("two")]),
     "StepTimeoutError": errors.StepTimeoutError("pay", 0.5),
     "ResultTimeoutError": errors.ResultTimeoutError("order-1", 2.0),
+    "CompensationError": errors.CompensationError("order-1-compensation", ["'refund' failed: ValueError"]),
     "UnexpectedStepError": errors.UnexpectedStepError(
         "order-1", 3, expected="pay", recorded="ship", line="shop.py:3"
     ),

@@ -84,8 +84,8 @@ BLOCKING = """
     cancel_workflow cancel_workflows delete_workflow delete_workflows fork_workflow get_all_events get_event
     get_result get_workflow_status list_workflow_steps list_workflows recv resume_workflow resume_workflows
     retrieve_workflow rewind_workflow run_step send set_event sleep start_workflow
-    apply_schedules backfill_schedule create_schedule delete_schedule get_schedule list_schedules pause_schedule
-    resume_schedule trigger_schedule
+    apply_schedules backfill_schedule create_schedule delete_schedule get_schedule list_schedules
+    pause_schedule resume_schedule trigger_schedule
 """
 
 

@@ -7,9 +7,11 @@ installed, else Django's.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import django
 from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.forms import Script
@@ -107,20 +109,20 @@ class DurableAdminMixin(MixinBase):
         """Show the list; what is wrong with a link or takes too long is said on a page, not a 500."""
         try:
             return super().changelist_view(request, extra_context)
-        except (WrongLink, InvalidOptionError) as error:
+        except (WrongLink, DisallowedModelAdminLookup, InvalidOptionError) as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         except QueryTimeoutError:
             sentence = _("The search takes too long. Choose a shorter time, or fewer conditions.")
             return self.trouble(request, 503, _("Please narrow your search"), sentence)
 
-    def trouble(self, request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
+    def trouble(self, request: HttpRequest, status: int, title: Any, sentence: str) -> HttpResponse:
         """Return a page that says what went wrong."""
         context = self.page_context(request, title, sentence=sentence)
         return TemplateResponse(request, "admin/durable_app/trouble.html", context, status=status)
 
     # pages
 
-    def page_context(self, request: HttpRequest, title: str, **more: Any) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, title: Any, **more: Any) -> dict[str, Any]:
         """Return what every page of ours needs in its template."""
         request.current_app = self.admin_site.name
         return {
@@ -130,6 +132,7 @@ class DurableAdminMixin(MixinBase):
             "opts": self.opts,
             "media": self.media,
             "list_url": self.list_url(),
+            "crumbs_are_a_list": django.VERSION >= (6, 1),
             **more,
         }
 

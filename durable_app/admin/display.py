@@ -19,11 +19,11 @@ _BADGES: Mapping[str, tuple[str, str]] = {
     Status.ENQUEUED: ("is-idle", "▷"),
     Status.DELAYED: ("is-wait", "◷"),
     Status.PENDING: ("is-run", "▶"),
-    Status.WAITING: ("is-wait", "⏸"),
+    Status.WAITING: ("is-wait", "‖"),
     Status.SUCCESS: ("is-ok", "✓"),
     Status.ERROR: ("is-bad", "✗"),
     Status.CANCELLED: ("is-idle", "⊘"),
-    Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED: ("is-bad", "☠"),
+    Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED: ("is-bad", "✖"),
 }
 
 
@@ -49,7 +49,7 @@ def identifier(text: str | None, url: str = "") -> SafeString:
     """Return an id on one line: the middle of a long one left out, all of it in the title, and copied."""
     if not text:
         return NOTHING
-    cut = text if len(text) <= 28 else f"{text[:13]}…{text[-12:]}"
+    cut = text if len(text) <= 20 else f"{text[:9]}…{text[-10:]}"
     tag = '<a class="durable-id" href="{}" title="{}">{}</a>'
     shown = (
         format_html(tag, url, text, cut)
@@ -67,12 +67,17 @@ def short_name(name: str) -> SafeString:
 
 
 def ago(time: datetime | None) -> SafeString:
-    """Return a time as people say it: "3 m 12 s ago", "in 2 h 5 m"; exactly in the title."""
+    """Return a time as people say it: "3 m ago", "in 2 h"; exactly in the title."""
     if time is None:
         return NOTHING
     span = clock.now() - time
-    words = f"{short(span)} ago" if span >= timedelta(0) else f"in {short(-span)}"
+    words = f"{roughly(span)} ago" if span >= timedelta(0) else f"in {roughly(-span)}"
     return stamped(time, words)
+
+
+def roughly(span: timedelta) -> str:
+    """Return a span in its largest unit: "3 m", "2 h", "4 d"."""
+    return " ".join(short(span).replace(".0 s", " s").split()[:2])
 
 
 def stamped(time: datetime, words: str) -> SafeString:

@@ -21,7 +21,7 @@ def cancel(workflow_ids: Iterable[str], *, cancel_children: bool = False) -> lis
     ids = list(workflow_ids)
     cancelled = lifecycle.cancel(ids)
     if cancel_children:
-        cancelled += lifecycle.cancel(lifecycle.children(ids))
+        cancelled += lifecycle.cancel(lifecycle.children(ids, compensations=False))
     _announce(cancelled)
     return cancelled
 

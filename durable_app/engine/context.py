@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durable_app import clock
 from durable_app.engine.lease import Lease
@@ -21,6 +21,9 @@ from durable_app.errors import (
 )
 from durable_app.registry import Validator
 from durable_app.store.records import History, Position
+
+if TYPE_CHECKING:
+    from durable_app.engine.progress import Bar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,12 +63,12 @@ class Execution:
     """Positions of the history that this execution has come by."""
     receipts: set[str] = field(default_factory=set)
     """Other databases in which transactions of this run left receipts."""
-    reported_at: float = float("-inf")
-    """When a step last published how far the run has come, by the clock since boot."""
-    unreported: Any = None
-    """What a step has told since, and nobody was told."""
     has_recorded: bool = False
     """Whether this execution has recorded a step of its own."""
+    undos: dict[Position, str] = field(default_factory=dict)
+    """What undoes this run's steps, by where it was registered."""
+    bar: "Bar | None" = None
+    """Its last report of progress."""
     ended_by: ControlFlow | UnexpectedStepError | None = None
 
     def waiting_since(self) -> datetime:

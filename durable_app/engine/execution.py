@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from durable_app import arguments, clock, serialization, signals
+from durable_app.engine import progress, sagas
 from durable_app.engine.checkpoints import check_all_replayed, raise_at_outage, refused
 from durable_app.engine.context import Cursor, Execution, Scope, entered
 from durable_app.engine.flow import Call, Commit, Flow, Pause, UserCode
@@ -54,6 +55,7 @@ def execute(
         yield from _recorded(execution, finished)
     finally:
         execution.lease.lets_go(execution)
+        progress.forget(execution)
     yield from _tidied(execution)
     return finished
 
@@ -70,6 +72,7 @@ def _called(
         return Finished(output=_encoded(execution, value))
     except Exception as error:  # noqa: BLE001  (the workflow's own, unless the execution was ended)
         _raise_if_ended(execution)
+        yield from sagas.unwind(execution, error)
         return Finished(error=error)
 
 
@@ -128,6 +131,7 @@ def _in_scope(execution: Execution, func: Callable[..., Any]) -> Callable[..., A
 
 def _recorded(execution: Execution, finished: Finished) -> Flow[None]:
     """Make the outcome durable, under the fence."""
+    yield from progress.flush(execution)
     error = finished.error
     outcome = Outcome(
         run=execution.run,
@@ -184,6 +188,7 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
         try:
             args, kwargs = yield from _decoded_inputs(execution, inputs)
         except Exception as error:  # noqa: BLE001  (unreadable inputs end the run, not the worker)
+            yield from sagas.unwind(execution, error)
             yield from _recorded(execution, Finished(error=error))
             return
         yield from execute(execution, func, args, kwargs)
@@ -229,6 +234,7 @@ def _blocked(execution: Execution, error: Exception) -> Flow[None]:
 def fail_claimed(execution: Execution, error: Exception) -> Flow[None]:
     """Record an error for a run that cannot even be called."""
     try:
+        yield from sagas.unwind(execution, error)
         yield from _recorded(execution, Finished(error=error))
     except ControlFlow:
         return

@@ -26,6 +26,9 @@ GET_EVENTS = "durable.get_events"
 MOMENT = 0.1
 """Seconds for which a wait's deadline need not be durable: an answer that comes at once saves a commit."""
 
+RESERVED = "durable."
+"""Prefix of the event keys that are the engine's."""
+
 
 def send(
     scope: Scope | None,
@@ -217,6 +220,7 @@ def _all_values(workflow_id: str) -> dict[str, Any]:
     return {
         key: serialization.read(found.text or "", found.serialization, places.event(workflow_id, key))
         for key, found in messages.all_events(workflow_id).items()
+        if not key.startswith(RESERVED)
     }
 
 

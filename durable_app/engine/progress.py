@@ -1,51 +1,102 @@
-"""How far a run has come: an event with a meaning. A step writes it now and then, and at its end."""
+"""How far a run is: an event with a meaning, cheap enough for the innermost loop.
 
+A report is no step. It takes no position, in a body either, so that it may be added to a workflow whose runs
+are under way; while a body is replayed, its reports are passed over.
+"""
+
+import logging
+import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from durable_app import clock, serialization
-from durable_app.engine import messaging
 from durable_app.engine.context import Execution, Scope
-from durable_app.engine.flow import Flow
-from durable_app.store.records import Position
+from durable_app.engine.flow import Call, Flow, on_event_loop
+from durable_app.errors import InvalidOptionError
+from durable_app.store import database, messages
+from durable_app.store import progress as store
 
-KEY = "durable.progress"
+logger = logging.getLogger("durable_app")
 
-INTERVAL = 0.25
-"""Seconds between two writes of one step: a loop of 10,000 reports is not 10,000 commits."""
+LONGEST_MESSAGE = 500
+"""Characters; more is cut off."""
 
 
 @serialization.serializable
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a run has come. ``total`` is None where nobody knows."""
+    """How much of its work a run, or the part of it that reports, has done."""
 
     done: float
     total: float | None
+    """None while nobody knows."""
     message: str
     at: datetime
 
     @property
     def share(self) -> float | None:
-        """The part that is done, from 0 to 1."""
-        return None if not self.total else min(1.0, max(0.0, self.done / self.total))
+        """The part that is done, from 0 to 1; None without a total."""
+        return None if not self.total else min(self.done / self.total, 1.0)
 
 
-def report(scope: Scope, position: Position | None, progress: Progress) -> Flow[None]:
-    """Publish how far a run has come: as a step of its own in the body, now and then inside a step."""
-    if position is not None:
-        yield from messaging.set_event(scope, position, KEY, progress)
-        return
+class Bar(NamedTuple):
+    """What an execution has reported last, and from where."""
+
+    source: object
+    done: float
+    total: float | None
+
+    def may_follow(self, earlier: "Bar | None") -> bool:
+        """Whether this is news: a bar that is not full goes forward until somebody begins another."""
+        if earlier is None or self.done >= earlier.done or self.done == 0:
+            return True
+        is_full = earlier.total is not None and earlier.done >= earlier.total
+        return is_full or (self.source, self.total) != (earlier.source, earlier.total)
+
+
+def report(scope: Scope, done: float, total: float | None, message: str) -> Flow[None]:
+    """Report progress; returns at once. Raises InvalidOptionError, and what has ended the execution."""
     execution = scope.execution
-    now = clock.boot_seconds()
-    if now - execution.reported_at < INTERVAL:
-        execution.unreported = progress
+    scope.cursor.check()
+    known = None if total is None else _checked("total", total)
+    bar = Bar(scope.step, _checked("done", done), known)
+    is_replaying = scope.step is None and len(execution.visited) < len(execution.history)
+    if is_replaying or not bar.may_follow(execution.bar):
         return
-    execution.reported_at, execution.unreported = now, None
-    yield from messaging.set_event(scope, None, KEY, progress)
+    execution.bar = bar
+    value = Progress(done=done, total=total, message=str(message)[:LONGEST_MESSAGE], at=clock.now())
+    given = store.Report(execution.run, execution.attempt, execution.workflow_id, value)
+    if database.under_test() and (on_event_loop() or database.joins_caller() or database.in_memory()):
+        yield Call(store.reporter().add_here, given)
+    else:
+        store.reporter().add(given)
 
 
-def report_the_rest(execution: Execution, scope: Scope) -> Flow[None]:
-    """Publish what a step said last and nobody was told."""
-    left, execution.unreported = execution.unreported, None
-    yield from messaging.set_event(scope, None, KEY, left)
+def _checked(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidOptionError(f"progress: {name} must be a number from zero on, not {value!r}")
+    return value
+
+
+def flush(execution: Execution) -> Flow[None]:
+    """Write the last report before the run parks or ends; best effort, as all of them."""
+    if execution.bar is None:
+        return
+    try:
+        yield Call(store.reporter().flush, execution.run)
+    except Exception as error:  # noqa: BLE001  (no run fails for the sake of its progress)
+        logger.debug("Progress not written workflow_id=%s error=%s", execution.workflow_id, error)
+
+
+def forget(execution: Execution) -> None:
+    """Drop what is left to write for an execution that has ended."""
+    if execution.bar is not None:
+        store.reporter().forget(execution.run)
+
+
+def latest(workflow_id: str) -> Progress | None:
+    """Return a run's newest report, None if there is none."""
+    found = messages.get_event(workflow_id, store.KEY)
+    value = None if found is None or found.text is None else serialization.decode(found.text)
+    return value if isinstance(value, Progress) else None

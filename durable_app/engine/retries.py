@@ -23,7 +23,7 @@ SHORT = 1.0
 
 def failure_at(step: Position, count: int) -> Position:
     """Return where the ``count``-th failed try of a step is recorded."""
-    return Position(step.number, f"{step.branch}.0.{count}" if step.branch else f"0.{count}")
+    return step.below(count)
 
 
 def _recorded_failures(execution: Execution, step: Position) -> list[Recorded]:

@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from durable_app import clock, serialization
-from durable_app.engine import preemption, progress, retries
+from durable_app.engine import preemption, retries
 from durable_app.engine.checkpoints import (
     checkpoint,
     decoded,
@@ -69,8 +69,6 @@ def run_step(
         inner = scope.inside(_status(position, plan, len(errors)))
         try:
             value = yield StepCode(inner, plan, func, args, kwargs)
-            if scope.execution.unreported is not None:
-                yield from progress.report_the_rest(scope.execution, inner)
         except Exception as error:
             errors.append(error)
             if not (yield from _may_retry(plan, errors)):

@@ -12,7 +12,6 @@ from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record,
 from durable_app.engine.context import Scope
 from durable_app.engine.flow import Flow
 from durable_app.engine.messaging import published_format
-from durable_app.engine.retries import failure_at
 from durable_app.errors import NonExistentWorkflowError, StreamNondeterminismError, StreamTimeoutError
 from durable_app.serialization import Place, places
 from durable_app.store import streams
@@ -158,7 +157,7 @@ class Reading:
         return (yield from decoded(found.text, found.serialization, self._place))
 
     def _replayed(self, scope: Scope, position: Position, found: Recorded) -> Flow[Any]:
-        deadline = failure_at(position, 1)
+        deadline = position.below(1)
         if deadline in scope.execution.history:
             scope.execution.visited.add(deadline)
         value = yield from outcome(found)
@@ -205,7 +204,7 @@ class Reading:
         """
         if self._timeout is None:
             return (yield from self._wait(scope, None))
-        place, left = failure_at(position, 1), self._timeout
+        place, left = position.below(1), self._timeout
         if place not in scope.execution.history:
             park_after = scope.execution.park_after
             short = left if park_after is None else min(left, park_after.total_seconds())

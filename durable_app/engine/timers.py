@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from durable_app import clock, serialization, signals
+from durable_app.engine import progress
 from durable_app.engine.checkpoints import checkpoint, ready_to_run, record, refused, replayed
 from durable_app.engine.context import Cursor, Scope
 from durable_app.engine.flow import Call, Flow, Listen
@@ -146,6 +147,7 @@ def park(cursor: Cursor, news: tuple[News, ...], until: datetime | None) -> Flow
     if cursor.is_branch:
         cursor.suspended = BranchSuspended(execution.workflow_id, news, until)
         raise cursor.suspended
+    yield from progress.flush(execution)
     try:
         parked = yield Call(
             waits.park,

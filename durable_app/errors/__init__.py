@@ -30,6 +30,7 @@ DurableError                                      (Exception) anything a caller 
 ├── MaxStepRetriesExceeded                        a step failed on its last try
 ├── StepTimeoutError                              a step took longer than its timeout
 ├── ResultTimeoutError                            (TimeoutError) a result did not come in time
+├── CompensationError                             what a cancelled run did could not all be undone
 ├── StreamTimeoutError                            (TimeoutError) a stream's value did not come in time
 ├── QueryTimeoutError                             (TimeoutError) a listing or statistic took too long
 ├── UnexpectedStepError                           the code differs from the recorded steps
@@ -58,6 +59,7 @@ from durable_app.errors.base import (
 from durable_app.errors.runs import (
     AwaitedWorkflowCancelledError,
     AwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    CompensationError,
     ConflictingWorkflowError,
     InvalidTransitionError,
     MaxStepRetriesExceeded,
@@ -103,6 +105,7 @@ from durable_app.errors.usage import (
 __all__ = [
     "AwaitedWorkflowCancelledError",
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
+    "CompensationError",
     "ConflictingRegistrationError",
     "ConflictingWorkflowError",
     "ControlFlow",

@@ -135,6 +135,15 @@ class ResultTimeoutError(DurableError, TimeoutError):
         super().__init__(f"Workflow {workflow_id!r} has no result after {timeout_seconds} seconds")
 
 
+class CompensationError(DurableError):
+    """Some of what a cancelled run had done could not be undone; ``failures`` says what and why."""
+
+    def __init__(self, workflow_id: str, failures: Sequence[str]) -> None:
+        self.workflow_id = workflow_id
+        self.failures = list(failures)
+        super().__init__(f"{len(self.failures)} compensations failed: {'; '.join(self.failures)}")
+
+
 class StreamTimeoutError(DurableError, TimeoutError):
     """A value of a stream did not come in time, or the stream ended before it."""
 

@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -60,7 +61,8 @@ class Failure:
     @property
     def own_frames(self) -> str:
         """The traceback without what libraries did; empty if nothing of it is the project's."""
-        return "\n".join(frame for frame in _FRAME.findall(self.traceback) if not _LIBRARY.search(frame))
+        frames = [frame for frame in _FRAME.findall(self.traceback) if not _LIBRARY.search(frame)]
+        return textwrap.dedent("\n".join(frames))
 
 
 _FRAME = re.compile(r"^  File .*(?:\n    .*)*", re.MULTILINE)

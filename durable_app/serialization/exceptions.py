@@ -54,9 +54,15 @@ def _record(error: BaseException, depth: int) -> dict[str, Any]:
             "message": message_of(error),
             "args": _storable(lambda: list(_arguments(error)), depth),
             "state": _storable_state(error, depth),
+            **_notes(error),
         }
     finally:
         _within.reset(token)
+
+
+def _notes(error: BaseException) -> dict[str, list[str]]:
+    found = [_ascii(note) for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+    return {"notes": found} if found else {}
 
 
 def _arguments(error: BaseException) -> tuple[Any, ...]:
@@ -106,6 +112,13 @@ def decode_error(text: str) -> Exception:
 
 
 def _remade(record: dict[str, Any]) -> Exception:
+    error = _remade_bare(record)
+    for note in record.get("notes", ()):
+        error.add_note(str(note))
+    return error
+
+
+def _remade_bare(record: dict[str, Any]) -> Exception:
     type_name, message = str(record["type"]), str(record["message"])
     try:
         error = _rebuild(record)

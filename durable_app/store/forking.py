@@ -23,7 +23,7 @@ from durable_app.models import (
 )
 from durable_app.models.workflow import TERMINAL
 from durable_app.serialization import Place, places
-from durable_app.store import approvals, database, notify
+from durable_app.store import approvals, compensation, database, notify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,8 @@ _COPIED = (
 def fork(plan: Fork) -> bool:
     """Copy a run and its steps below ``start_step``; False if the new id is another run's.
 
-    Raises NonExistentWorkflowError if the original does not exist.
+    Raises NonExistentWorkflowError if the original does not exist, InvalidTransitionError if what its copied
+    steps have done is undone.
     """
     now = clock.now()
     with database.transact():
@@ -60,6 +61,7 @@ def fork(plan: Fork) -> bool:
         taken = _rows().filter(workflow_id=plan.new_workflow_id)
         for forked_from in taken.values_list("forked_from", flat=True):
             return bool(forked_from == plan.workflow_id)
+        compensation.check_not_undone(original, plan.start_step)
         copy = Workflow(
             workflow_id=plan.new_workflow_id,
             forked_from=original.workflow_id,
@@ -168,17 +170,19 @@ class Rewind:
 def rewind(plan: Rewind) -> None:
     """Drop a finished run's history from ``start_step`` on, and enqueue it again.
 
-    Raises NonExistentWorkflowError; InvalidTransitionError for a run that has not ended.
+    Raises NonExistentWorkflowError; InvalidTransitionError for a run that has not ended, or that is undone.
     """
     now = clock.now()
     with database.transact():
         found = _rows().filter(workflow_id=plan.workflow_id)
-        row = found.select_for_update(no_key=True).values_list("pk", "status").first()
+        row = found.select_for_update(no_key=True).defer("inputs", "output", "error").first()
         if row is None:
             raise NonExistentWorkflowError(plan.workflow_id)
-        run, status = row
-        if status not in TERMINAL:
-            raise InvalidTransitionError(plan.workflow_id, status, "be rewound before it has ended")
+        if row.status not in TERMINAL:
+            raise InvalidTransitionError(plan.workflow_id, row.status, "be rewound before it has ended")
+        compensation.check_ended(row)
+        compensation.check_not_undone(row, plan.start_step)
+        run = row.pk
         _drop_history(run, plan.start_step)
         changes = {"app_version": plan.app_version} if plan.app_version else {}
         _rows().filter(pk=run).update(

@@ -22,7 +22,8 @@ from durable_app.models import (
     Workflow,
 )
 from durable_app.models.workflow import ACTIVE
-from durable_app.store import database, notify, waits
+from durable_app.registry import UNDO
+from durable_app.store import compensation, database, notify, waits
 
 BATCH = 1000
 
@@ -116,6 +117,7 @@ def _cancel(rows: Any) -> list[str]:
         wake_at=None,
         waiting_for="",
     )
+    compensation.enqueue(pks, now)
     _waits().filter(workflow_id__in=pks).delete()
     ids = [workflow_id for _, workflow_id in found]
     keys = [waits.News("result", one).key for one in ids]
@@ -128,7 +130,8 @@ def _cancel(rows: Any) -> list[str]:
 def resume(workflow_ids: list[str], queue_name: str | None) -> list[str]:
     """Enqueue the unfinished ones among these runs; return their ids.
 
-    Raises NonExistentWorkflowError, having changed nothing, if one of them does not exist.
+    Raises NonExistentWorkflowError, having changed nothing, if one of them does not exist, and
+    InvalidTransitionError if what one has done is being, or has been, undone.
     """
     with database.transact():
         rows = list(
@@ -136,13 +139,15 @@ def resume(workflow_ids: list[str], queue_name: str | None) -> list[str]:
             .filter(workflow_id__in=workflow_ids)
             .order_by("pk")
             .select_for_update(no_key=True)
-            .values_list("pk", "workflow_id", "status")
+            .values_list("pk", "workflow_id", "status", "finished_at")
         )
-        missing = set(workflow_ids) - {workflow_id for _, workflow_id, _ in rows}
+        missing = set(workflow_ids) - {workflow_id for _, workflow_id, *_ in rows}
         if missing:
             raise NonExistentWorkflowError(min(missing))
+        cancelled = {one: at for _, one, status, at in rows if status == Status.CANCELLED}
+        compensation.withdraw(cancelled)
         done = (Status.SUCCESS, Status.ERROR)
-        chosen = [(pk, one) for pk, one, status in rows if status not in done]
+        chosen = [(pk, one) for pk, one, status, _ in rows if status not in done]
         _enqueue_again([pk for pk, _ in chosen], queue_name)
         return [one for _, one in chosen]
 
@@ -194,13 +199,15 @@ def _enqueue_again(pks: list[int], queue_name: str | None) -> None:
 
 
 @database.retried
-def children(workflow_ids: list[str]) -> list[str]:
-    """Return the ids of all descendants of these runs, level by level."""
+def children(workflow_ids: list[str], *, compensations: bool = True) -> list[str]:
+    """Return the ids of all descendants of these runs, level by level, with or without ``compensations``."""
     found: list[str] = []
     seen = set(workflow_ids)
     level = workflow_ids
     while level:
         rows = _rows().filter(parent_workflow_id__in=level)
+        if not compensations:
+            rows = rows.exclude(name__startswith=UNDO)
         level = [one for one in rows.values_list("workflow_id", flat=True) if one not in seen]
         seen.update(level)
         found.extend(level)

@@ -18,6 +18,10 @@ class Position(NamedTuple):
     number: int
     branch: str = ""
 
+    def below(self, count: int) -> "Position":
+        """Return a place for what belongs to the operation here: the branch "0", which no ``gather`` uses."""
+        return Position(self.number, f"{self.branch}.0.{count}" if self.branch else f"0.{count}")
+
     @property
     def step_id(self) -> int | str:
         """The position as people see it: 3, or "3.2.1" inside a branch."""

@@ -37,6 +37,11 @@ def _writes(kind: type) -> Hit:
     return lambda args, result: isinstance(args[0], kind)
 
 
+def _has(kind: type) -> Hit:
+    """Count the batches of the committer that have such a record: also those of coroutines."""
+    return lambda args, result: any(isinstance(record, kind) for record in args[1])
+
+
 def _found(args: tuple[Any, ...], result: Any) -> bool:
     return bool(result)
 
@@ -44,6 +49,8 @@ def _found(args: tuple[Any, ...], result: Any) -> bool:
 def _took(args: tuple[Any, ...], result: Any) -> bool:
     return bool(result.runs)
 
+
+BATCH = "store.committer.Committer._write_through_outage"
 
 POINTS = {
     "created": Point(target="store.database.commit", when="after", counts=_writes(NewRun)),
@@ -64,10 +71,16 @@ POINTS = {
     "after-outcome": Point(target="store.database.commit", when="after", counts=_writes(Outcome)),
     "finishing": Point(target="store.runs.finish_awaited", when="uncommitted"),
     "finished": Point(target="store.runs.finish_awaited", when="after"),
+    "before-write": Point(target=BATCH, when="before", counts=_has(Checkpoint)),
+    "after-write": Point(target=BATCH, when="after", counts=_has(Checkpoint)),
+    "before-end": Point(target=BATCH, when="before", counts=_has(Outcome)),
+    "after-end": Point(target=BATCH, when="after", counts=_has(Outcome)),
     "before-entry": Point(target="store.database.commit", when="before", counts=_writes(Entry)),
     "after-entry": Point(target="store.database.commit", when="after", counts=_writes(Entry)),
     "heeding": Point(target="store.streams.append_awaited", when="uncommitted"),
     "heeded": Point(target="store.streams.append_awaited", when="after"),
+    "overdue": Point(target="store.lifecycle.cancel_overdue", when="uncommitted", counts=_found),
+    "cancelled-overdue": Point(target="store.lifecycle.cancel_overdue", when="after", counts=_found),
     "before-parking": Point(target="store.waits.park", when="before"),
     "parking": Point(target="store.waits.park", when="uncommitted"),
     "parked": Point(target="store.waits.park", when="after"),

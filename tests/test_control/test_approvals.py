@@ -86,7 +86,9 @@ def fresh() -> None:
 
 
 def asked(workflow_id: str) -> Approval:
-    return wait_until(lambda: approvals.waiting().filter(workflow__workflow_id=workflow_id).first())
+    waiting = approvals.waiting().filter(workflow__workflow_id=workflow_id)
+    found: Approval = wait_until(waiting.first)
+    return found
 
 
 def someone(name: str, *codenames: str, group: str = "") -> Operator:

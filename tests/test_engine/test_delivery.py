@@ -130,7 +130,7 @@ def test_without_notifications_polling_delivers_everything(start: Start, pooled:
     publishing = start_workflow(talk.publish, "key", "news")
     start("durable_worker", "--threads", "2", **pooled)
     event = in_thread(get_event, publishing.workflow_id, "key", 60)
-    values = in_thread(list, read_stream(dictating.workflow_id, "log", polling_interval_sec=0.05))
+    values: Any = in_thread(list, read_stream(dictating.workflow_id, "log", polling_interval_sec=0.05))
     start(*sender(dictating.workflow_id, "say", "a", "b", "stop"), **pooled)
 
     assert event.result(60) == "news"
@@ -144,7 +144,7 @@ def test_a_lost_announcement_is_made_up_for_by_polling(monkeypatch: pytest.Monke
     monkeypatch.setattr(notify, "announce", lambda *keys: None)
     monkeypatch.setattr(notify.Bulletin, "announce", lambda bulletin, keys: None)
     handle = start_workflow(dictate, "log")
-    values = in_thread(list, read_stream(handle.workflow_id, "log"))
+    values: Any = in_thread(list, read_stream(handle.workflow_id, "log"))
     with Worker(threads=1):
         for value in ("a", "stop"):
             send(handle.workflow_id, value, "say")

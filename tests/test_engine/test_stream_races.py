@@ -108,7 +108,7 @@ def test_readers_outside_see_a_prefix_at_every_moment(settings: Any) -> None:
         for run in range(10):
             with SetWorkflowID(f"writer-{run}"):
                 start_workflow(writes, [0.0] * 20, closes=True)
-        readers = [
+        readers: list[Any] = [
             in_thread(list, read_stream(f"writer-{run}", "log")) for run in range(10) for _ in range(2)
         ]
         assert [reader.result(60) for reader in readers] == [list(range(20))] * 20

@@ -80,7 +80,7 @@ def reads_from_nobody() -> str:
     try:
         list(read_stream("nobody", "log"))
     except NonExistentWorkflowError as error:
-        return error.workflow_id
+        return str(error.workflow_id)
     return "somebody"
 
 

@@ -231,7 +231,7 @@ def test_holders_end_while_others_come(policy: str):
         try:
             return put(duplication_policy=policy).workflow_id
         except QueueDeduplicatedError as refused:
-            return refused.workflow_id
+            return str(refused.workflow_id)
 
     ender = in_thread(end_them)
     try:

@@ -44,7 +44,7 @@ def report() -> None:
 
 @workflow
 def serve_messages(seconds: float) -> list[float]:
-    latencies = []
+    latencies: list[float] = []
     until = 0.0
     while not until or time.monotonic() < until:
         began = time.monotonic()
@@ -64,7 +64,7 @@ def return_messages() -> None:
 
 @workflow
 def serve_events(seconds: float) -> list[float]:
-    latencies = []
+    latencies: list[float] = []
     until = 0.0
     while not until or time.monotonic() < until:
         began, key = time.monotonic(), str(len(latencies))

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.contrib.admin.utils import quote
+import django
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
-from django.utils.http import urlencode
+from django.urls import URLPattern, path
 
-from durable_app.admin.base import SITE, BaseAdmin, DurableAdminMixin
+from durable_app.admin.base import BaseAdmin
 from durable_app.admin.runs.exporting import Exports
+from durable_app.admin.runs.links import PREFIX
 from durable_app.admin.runs.lists import RunLists
 from durable_app.admin.runs.many import ManyRuns, meant
 from durable_app.admin.runs.page import RunPages
@@ -16,10 +16,8 @@ from durable_app.admin.runs.verbs import RunVerbs
 from durable_app.models import AuditEvent
 from durable_app.store import database
 
-PREFIX = "durable_app_workflow"
 
-
-class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, DurableAdminMixin):
+class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports):
     """Workflow runs: a list, a page each, verbs on one and on many."""
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -44,9 +42,9 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, DurableAdmi
         query = meant(request.GET).urlencode()
         context = {
             "bulk_links": self.bulk_links(request),
-            "export_list_url": f"{self._url('export_list')}?{query}",
+            "export_list_url": f"{self.run_url('export_list')}?{query}",
             "may_export": self.may(request, "export_workflow"),
-            "count_url": f"{self._url('count')}?{query}",
+            "count_url": f"{self.run_url('count')}?{query}",
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
@@ -65,6 +63,7 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, DurableAdmi
             "list_url": self.list_url(),
             "object_url": self.object_url(run.pk),
             "durable_media": self.media,
+            "crumbs_are_a_list": django.VERSION >= (6, 1),
         }
         return super().history_view(request, object_id, {**context, **(extra_context or {})})
 
@@ -74,21 +73,6 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, DurableAdmi
         if run is None:
             raise Http404
         return HttpResponseRedirect(self.object_url(run.pk))
-
-    def url_of(self, workflow_id: str) -> str:
-        """Return a URL that leads to a run whose number is not known here."""
-        return f"{self._url('by_id')}?{urlencode({'id': workflow_id})}"
-
-    def verb_url(self, run: Any, verb: str) -> str:
-        """Return the URL of a verb's page."""
-        return self._url("export", run.pk) if verb == "export" else self._url("verb", run.pk, verb)
-
-    def history_url(self, run: Any) -> str:
-        """Return the URL of a run's history."""
-        return self._url("history", quote(run.pk))
-
-    def _url(self, name: str, *args: Any) -> str:
-        return reverse(f"{SITE}:{PREFIX}_{name}", args=args, current_app=self.admin_site.name)
 
 
 class RunAdmin(RunAdminMixin, BaseAdmin):

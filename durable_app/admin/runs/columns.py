@@ -8,9 +8,11 @@ from django.db.models import Max
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
+from durable_app.admin.runs.links import RunLinks
 from durable_app.models import Status, Step, Workflow
 from durable_app.store import database
 
@@ -42,10 +44,8 @@ MORE = {
 LONGEST_CELL = 60
 
 
-class RunColumns:
+class RunColumns(RunLinks):
     """Methods for ``list_display``."""
-
-    object_url: Any
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the usual columns, and those the link asks for."""
@@ -92,7 +92,7 @@ class RunColumns:
                 return cut(run.waiting_for) if run.waiting_for else display.ago(run.wake_at)
             case Status.PENDING:
                 step = getattr(run, "last_step", "")
-                return format_html(_("after {}"), cut(step)) if step else _("at its beginning")
+                return format_html(gettext("after {}"), cut(step)) if step else _("at its beginning")
             case _:
                 return display.NOTHING
 
@@ -105,7 +105,7 @@ class RunColumns:
     @admin.display(description=_("Worker"))
     def shown_worker(self, run: Workflow) -> SafeString:
         """Return the worker that has it, or had it last."""
-        return display.identifier(run.worker_id)  # type: ignore[attr-defined]
+        return display.identifier(run.worker_id)
 
     @admin.display(description=_("Parent"))
     def shown_parent(self, run: Workflow) -> SafeString:

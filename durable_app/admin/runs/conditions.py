@@ -149,7 +149,8 @@ def _status(value: str) -> Conditions:
 
 
 def _family(value: str) -> Conditions:
-    return _one_of(_FAMILIES, value)
+    found: Conditions = _one_of(_FAMILIES, value)
+    return found
 
 
 def _equal(name: str) -> Callable[[str], Conditions]:

@@ -21,8 +21,8 @@ _SHAPES: Mapping[str, str] = {
     "done": "✓",
     "failed": "✗",
     "running": "▶",
-    "waiting": "⏸",
-    "copied": "⎘",
+    "waiting": "‖",
+    "copied": "=",
     "queued": "▷",
 }
 

@@ -17,6 +17,7 @@ from durable_app import clock
 from durable_app.admin.keyset import WrongLink
 from durable_app.admin.options import options
 from durable_app.admin.runs.conditions import conditions_of
+from durable_app.admin.runs.links import RunLinks
 from durable_app.admin.runs.parts import shown_attributes
 from durable_app.control.actors import Actor
 from durable_app.errors import InvalidOptionError
@@ -54,15 +55,8 @@ class ExportForm(forms.Form):
     payloads = forms.BooleanField(label=gettext_lazy("With inputs and outputs"), required=False)
 
 
-class Exports:
+class Exports(RunLinks):
     """The view that exports what a list shows."""
-
-    forbidden: Any
-    operator_of: Any
-    page_context: Any
-    list_url: Any
-    has_view_permission: Any
-    trouble: Any
 
     def export_list_view(self, request: HttpRequest) -> HttpResponseBase:
         """Ask for the format, then stream the runs that match a list's link, newest first."""
@@ -70,11 +64,11 @@ class Exports:
         actor = operator.actor
         if not self.has_view_permission(request) or not actor.may("export_workflow"):
             operator.deny("export", "")
-            return self.forbidden(request)  # type: ignore[no-any-return]
+            return self.forbidden(request)
         try:
             conditions = conditions_of(request.GET)
         except (WrongLink, InvalidOptionError) as error:
-            return self.trouble(request, 400, _("This link does not work"), str(error))  # type: ignore[no-any-return]
+            return self.trouble(request, 400, _("This link does not work"), str(error))
         form = ExportForm(request.POST or None)
         if not actor.may("view_payload"):
             form.fields.pop("payloads")

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.core.cache import cache
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.control.actors import Actor, policy
@@ -52,7 +51,7 @@ class RunFilter(SimpleListFilter):
     column = ""
     """The sampled column that has the choices."""
 
-    def lookups(self, request: Any, model_admin: Any) -> Iterable[tuple[Any, str | Promise]]:
+    def lookups(self, request: Any, model_admin: Any) -> Any:
         """Return the values to choose from, and the one that is chosen."""
         found = sample(model_admin.actor_of(request))[self.column] if self.column else []
         chosen = self.value()
@@ -108,8 +107,9 @@ class WorkflowFilter(RunFilter):
     column = "name"
 
     def more(self) -> Iterable[str]:
-        """Return what is registered in this process."""
-        return list(registry.workflows)[:MOST_CHOICES]
+        """Return what is registered in this process, but for what the engine has of its own."""
+        own = ("durable.", "<")
+        return [name for name in registry.workflows if not name.startswith(own)][:MOST_CHOICES]
 
 
 class QueueFilter(RunFilter):

@@ -27,7 +27,7 @@ class JSONText(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """Return what the text says, or raise ValidationError."""
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         if len(text) > options().MAX_PAYLOAD:
             raise ValidationError(_("This is larger than a stored value may be."))
         try:
@@ -35,7 +35,7 @@ class JSONText(forms.CharField):
         except (ValueError, RecursionError) as error:
             raise ValidationError(_("This is not JSON: %(error)s.") % {"error": error}) from error
         if self.kind is not None and found is not None and not isinstance(found, self.kind):
-            expected = {list: _("a list, such as [1, 2]"), dict: _("an object, such as {})")}[self.kind]
+            expected = _("a list, such as [1, 2]") if self.kind is list else _("an object, such as {}")
             raise ValidationError(_("This must be %(kind)s.") % {"kind": expected})
         return found
 

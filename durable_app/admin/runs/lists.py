@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.db.models import Q
@@ -64,7 +64,8 @@ class RunChangeList(KeysetChangeList):
             new_params=remaining, remove=list(self.get_filters_params())
         )
         self.conditions = conditions_of(request.GET)
-        found = visible(self.model_admin.actor_of(request), self.conditions)
+        model_admin: Any = self.model_admin
+        found = visible(model_admin.actor_of(request), self.conditions)
         return found.order_by(*self.get_ordering(request, found))
 
     def get_results(self, request: HttpRequest) -> None:
@@ -90,18 +91,15 @@ class RunChangeList(KeysetChangeList):
 class RunLists(RunColumns):
     """The views of the list."""
 
-    list_filter = FILTERS
-    list_display_links = None
-    search_fields = ("workflow_id",)
-    search_help_text = _(
+    list_filter: ClassVar[Any] = FILTERS
+    list_display_links: Any = None
+    search_fields: ClassVar[Any] = ("workflow_id",)
+    search_help_text: ClassVar[Any] = _(
         "An id or its beginning; name: queue: status: user: version: schedule: worker: parent: fork: "
         "attr.customer:acme"
     )
     orders = ORDERS
-    ordering = ("-pk",)
-
-    actor_of: Any
-    get_changelist_instance: Any
+    ordering: ClassVar[Any] = ("-pk",)
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         """Let a link ask for nothing but our filters: not for what payloads contain."""
@@ -109,12 +107,12 @@ class RunLists(RunColumns):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the change list of runs, on top of the theme's."""
-        found: Any = super().get_changelist(request, **kwargs)  # type: ignore[misc]
+        found: Any = super().get_changelist(request, **kwargs)
         return type("RunChangeList", (RunChangeList, found), {})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or its rows alone: none if nothing has changed since."""
-        response = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        response = super().changelist_view(request, extra_context)
         wanted = request.headers.get(FRAGMENT)
         context = getattr(response, "context_data", None) or {}
         if wanted != "rows" or "cl" not in context:

@@ -21,6 +21,7 @@ from durable_app.admin.keyset import WrongLink
 from durable_app.admin.options import options
 from durable_app.admin.runs import forms
 from durable_app.admin.runs.conditions import Conditions, conditions_of
+from durable_app.admin.runs.links import RunLinks
 from durable_app.admin.runs.lists import visible
 from durable_app.control import bulk
 from durable_app.control.operator import Operator, Result
@@ -85,7 +86,7 @@ def permitted(permission: str) -> Any:
     return has_permission
 
 
-class ManyRuns:
+class ManyRuns(RunLinks):
     """The views of verbs on many runs."""
 
     actions: Any = tuple(action(name) for name in ASKED)
@@ -96,14 +97,6 @@ class ManyRuns:
     has_retry_permission = permitted("fork_workflow")
     has_send_permission = permitted("send_message")
     has_delete_permission = permitted("delete_workflow")
-
-    forbidden: Any
-    operator_of: Any
-    actor_of: Any
-    list_url: Any
-    has_view_permission: Any
-    trouble: Any
-    admin_site: Any
 
     def chosen_view(self, request: HttpRequest, queryset: Any, verb: Verb) -> HttpResponse:
         """Show the page for the runs that are checked, or do it."""
@@ -117,7 +110,7 @@ class ManyRuns:
             act = partial(_at_once, verb, ids)
         numbers = request.POST.getlist(ACTION_CHECKBOX_NAME)
         hidden = tuple((ACTION_CHECKBOX_NAME, number) for number in numbers)
-        page = self._page(
+        page = self._many_page(
             verb,
             counted(runs),
             back_url=f"{self.list_url()}?{request.GET.urlencode()}",
@@ -134,20 +127,20 @@ class ManyRuns:
         operator = self.operator_of(request)
         if not self.has_view_permission(request) or not operator.actor.may(verb.permission):
             operator.deny(f"bulk {name}", "", "bulk operation")
-            return self.forbidden(request)  # type: ignore[no-any-return]
+            return self.forbidden(request)
         try:
             conditions = conditions_of(request.GET)
         except (WrongLink, InvalidOptionError) as error:
-            return self.trouble(request, 400, _("This link does not work"), str(error))  # type: ignore[no-any-return]
+            return self.trouble(request, 400, _("This link does not work"), str(error))
         found = visible(operator.actor, conditions)
         count = counted(found)
         most = options().BULK_LIMIT
         if sum(count.values()) > most and not operator.actor.may("bulk_unlimited"):
             sentence = _("More than %(most)d runs match. Choose a shorter time, or more conditions.")
-            return self.trouble(  # type: ignore[no-any-return]
-                request, 400, _("Too many runs"), sentence % {"most": most}
-            )
-        page = self._page(verb, count, back_url=f"{self.list_url()}?{request.GET.urlencode()}", is_all=True)
+            return self.trouble(request, 400, _("Too many runs"), sentence % {"most": most})
+        page = self._many_page(
+            verb, count, back_url=f"{self.list_url()}?{request.GET.urlencode()}", is_all=True
+        )
         return confirm(self, request, page, partial(self._begin, verb, conditions))
 
     def _begin(
@@ -157,7 +150,7 @@ class ManyRuns:
         sentence = _("bulk operation %(number)d has begun") % {"number": number}
         return [Result(target=sentence, outcome="done", made=str(number))]
 
-    def _page(
+    def _many_page(
         self, verb: Verb, count: dict[str, int], *, back_url: str, is_all: bool = False, **more: Any
     ) -> VerbPage:
         total = sum(count.values())
@@ -195,8 +188,7 @@ class ManyRuns:
 
     def bulk_url(self, verb: Verb) -> str:
         """Return the URL of a verb on all runs that match."""
-        name = f"{SITE}:durable_app_workflow_bulk"
-        return reverse(name, args=[verb.name], current_app=self.admin_site.name)
+        return self.run_url("bulk", verb.name)
 
     def bulk_links(self, request: HttpRequest) -> list[tuple[Any, str]]:
         """Return label and link of each verb that the user may use on all runs that match."""

@@ -12,6 +12,7 @@ from durable_app.admin import display
 from durable_app.admin.keyset import WrongLink
 from durable_app.admin.runs import parts
 from durable_app.admin.runs.buttons import buttons
+from durable_app.admin.runs.links import RunLinks
 from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.admin.runs.parts import Look
 from durable_app.admin.runs.steps import one_step, step_page
@@ -63,18 +64,8 @@ TABS: Mapping[str, Tab] = {
 }
 
 
-class RunPages:
+class RunPages(RunLinks):
     """The view of one run."""
-
-    found: Any
-    actor_of: Any
-    object_url: Any
-    page_context: Any
-    trouble: Any
-    verb_url: Any
-    history_url: Any
-    url_of: Any
-    may: Any
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -89,7 +80,7 @@ class RunPages:
                 raise WrongLink("There is no such tab.")
             context = {**self._head(request, run, name), **self._tab(request, run, name)}
         except WrongLink as error:
-            return self.trouble(request, 400, _("This link does not work"), str(error))  # type: ignore[no-any-return]
+            return self.trouble(request, 400, _("This link does not work"), str(error))
         wanted = request.headers.get(FRAGMENT) == "run"
         template = "body.html" if wanted else "change_form.html"
         return TemplateResponse(
@@ -126,8 +117,8 @@ class RunPages:
             is_live=run.status not in TERMINAL,
             buttons=found,
             fork_url=next((one.url for one in found if one.verb.name == "fork" and not one.refusal), ""),
-            history_url=self.history_url(run),
-            export_url=self.verb_url(run, "export"),
+            history_url=self.run_url("history", run.pk),
+            export_url=self.run_url("export", run.pk),
             may_export=self.may(request, "export_workflow", run) and self.may(request, "view_payload", run),
         )
         return context

@@ -48,6 +48,12 @@ class StepPage:
     """The highest position on this page."""
 
     @property
+    def failed(self) -> Row | None:
+        """The last step on this page that failed."""
+        rows = [line.row for line in self.drawing.lines if line.row.step_id and line.row.state == "failed"]
+        return rows[-1] if rows else None
+
+    @property
     def has_earlier(self) -> bool:
         """Whether there are steps before this page."""
         return self.first > 1

@@ -14,6 +14,7 @@ from durable_app import transfer
 from durable_app.admin.confirming import ReasonForm, VerbPage, confirm
 from durable_app.admin.runs import forms
 from durable_app.admin.runs.buttons import refusal
+from durable_app.admin.runs.links import RunLinks
 from durable_app.control import starting
 from durable_app.control.operator import Operator, Result
 from durable_app.control.verbs import VERBS, Verb
@@ -151,17 +152,8 @@ VIEWS: Mapping[str, VerbView] = {
 }
 
 
-class RunVerbs:
+class RunVerbs(RunLinks):
     """The views of the verbs."""
-
-    found: Any
-    forbidden: Any
-    object_url: Any
-    list_url: Any
-    url_of: Any
-    actor_of: Any
-    operator_of: Any
-    may: Any
 
     def verb_view(self, request: HttpRequest, number: int, name: str) -> HttpResponse:
         """Show a verb's page, or do it."""
@@ -172,11 +164,11 @@ class RunVerbs:
         operator = self.operator_of(request)
         if not operator.actor.may(verb.permission, run):
             operator.deny(verb.name, run.workflow_id)
-            return self.forbidden(request)  # type: ignore[no-any-return]
-        page = self._page(request, run, verb, view)
+            return self.forbidden(request)
+        page = self._verb_page(request, run, verb, view)
         return confirm(self, request, page, partial(_acting, view, run))
 
-    def _page(self, request: HttpRequest, run: Any, verb: Verb, view: VerbView) -> VerbPage:
+    def _verb_page(self, request: HttpRequest, run: Any, verb: Verb, view: VerbView) -> VerbPage:
         form_class, initial = self._form(request, run, verb, view)
         context: Values = {
             "object": run,
@@ -235,7 +227,7 @@ class RunVerbs:
         operator = self.operator_of(request)
         if not all(operator.actor.may(one, run) for one in ("export_workflow", "view_payload")):
             operator.deny("export", run.workflow_id)
-            return self.forbidden(request)  # type: ignore[no-any-return]
+            return self.forbidden(request)
         operator.perform("export", run.workflow_id, lambda: "")
         return JsonResponse(
             transfer.export_workflow(run.workflow_id),

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from durable_app.errors import DurableError
-from durable_app.management.cli import others, queues, runs, schedules
+from durable_app.management.cli import others, queues, runs, schedules, seeding
+from durable_app.management.cli.arguments import Verb
 from durable_app.management.cli.terminal import FORMATS, Failure, Terminal
 
 NOUNS = (
@@ -18,6 +19,9 @@ NOUNS = (
     others.APPROVAL,
     others.VERSION,
 )
+
+ALONE = (seeding.VERB,)
+"""Verbs that need no noun."""
 
 INTERRUPTED = 130
 
@@ -32,11 +36,9 @@ class Command(BaseCommand):
                 dest="verb", required=True, metavar="VERB"
             )
             for verb in noun.verbs:
-                one = verbs.add_parser(verb.name, help=verb.help, description=verb.help)
-                one.add_argument("-o", "--output", choices=FORMATS, default="table", help="Default: table.")
-                one.add_argument("--quiet", action="store_true", help="Say nothing but results.")
-                verb.arguments(one)
-                one.set_defaults(run=verb.run)
+                _add(verbs, verb)
+        for verb in ALONE:
+            _add(nouns, verb)
 
     def handle(self, **options: Any) -> None:
         terminal = Terminal(
@@ -52,3 +54,11 @@ class Command(BaseCommand):
             raise Failure(str(error)) from error
         except KeyboardInterrupt:
             raise Failure("Interrupted.", INTERRUPTED) from None
+
+
+def _add(parsers: Any, verb: Verb) -> None:
+    one = parsers.add_parser(verb.name, help=verb.help, description=verb.help)
+    one.add_argument("-o", "--output", choices=FORMATS, default="table", help="Default: table.")
+    one.add_argument("--quiet", action="store_true", help="Say nothing but results.")
+    verb.arguments(one)
+    one.set_defaults(run=verb.run)

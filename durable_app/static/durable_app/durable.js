@@ -1,1 +1,147 @@
 // The durable_app pages work without this; it only saves clicks. No inline code, no dependencies.
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+document.documentElement.classList.add("durable-js");
+
+// Copying.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-durable-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.durableCopy);
+  button.classList.add("is-copied");
+  setTimeout(() => button.classList.remove("is-copied"), 1500);
+});
+
+// Durations of what goes on.
+const short = (seconds) => {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} m ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours} h ${minutes % 60} m` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+};
+const tick = () => {
+  for (const one of all("[data-durable-since]")) {
+    one.textContent = short(Math.max(0, (Date.now() - Date.parse(one.dataset.durableSince)) / 1000));
+  }
+};
+setInterval(() => document.hidden || tick(), 1000);
+
+// How many match: asked for once the page is there.
+const count = async (place) => {
+  const answer = await fetch(place.dataset.durableCount, { headers: { Accept: "application/json" } });
+  if (!answer.ok) return;
+  const found = await answer.json();
+  place.textContent = `· ${found.count.toLocaleString()}${found.is_capped ? "+" : ""} ${place.dataset.durableWord}`;
+};
+all("[data-durable-count]").forEach(count);
+
+// Finding steps, and hiding waits.
+const enhance = () => {
+  all("[data-durable-find], [data-durable-waits], [data-durable-live]").forEach((one) => { one.hidden = false; });
+};
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  if (field.matches("[data-durable-find]")) {
+    const wanted = field.value.toLowerCase();
+    for (const one of all("[data-durable-name]")) {
+      one.classList.toggle("is-out", !one.dataset.durableName.toLowerCase().includes(wanted));
+    }
+  } else if (field.closest("[data-durable-waits]")) {
+    document.documentElement.classList.toggle("durable-hide-waits", field.checked);
+  }
+});
+
+// Refreshing: the same URL, only the region; never under somebody's hands.
+const region = document.querySelector("[data-durable-region]");
+const KEY = "durable-refresh";
+let seconds = Number(localStorage.getItem(KEY) || 0);
+let etag = "";
+let timer = 0;
+
+const isBusy = () =>
+  document.hidden ||
+  document.querySelector("dialog[open], .durable-menu[open]") ||
+  all("input.action-select:checked").length > 0 ||
+  ["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement?.tagName);
+
+const fetchRegion = async () => {
+  const headers = { "X-Durable-Fragment": region.dataset.durableRegion };
+  if (etag) headers["If-None-Match"] = etag;
+  const answer = await fetch(location.href, { headers, cache: "no-store" });
+  if (answer.status !== 200) return null;
+  etag = answer.headers.get("ETag") || "";
+  return answer.text();
+};
+
+const parsed = (text) => new DOMParser().parseFromString(text, "text/html").body;
+const keyOf = (row) => row.querySelector("a.durable-id")?.getAttribute("href");
+
+// Rows that are there are renewed in place; new ones wait behind a button.
+const renewRows = (text) => {
+  const fresh = parsed(text);
+  const known = new Map(all("tbody tr", region).map((row) => [keyOf(row), row]));
+  let added = 0;
+  for (const row of all("tbody tr", fresh)) {
+    const old = known.get(keyOf(row));
+    if (old) old.replaceWith(document.importNode(row, true));
+    else added += 1;
+  }
+  const pill = document.querySelector("[data-durable-pill]");
+  if (pill) {
+    pill.hidden = added === 0 && known.size > 0;
+    pill.textContent = `${added} ${pill.dataset.durablePill}`;
+  }
+};
+
+const renewRun = (text) => {
+  const focused = document.activeElement?.getAttribute?.("href");
+  region.replaceChildren(...parsed(text).childNodes);
+  enhance();
+  setUp();
+  if (focused) all("a[href]", region).find((one) => one.getAttribute("href") === focused)?.focus();
+};
+
+const refresh = async () => {
+  clearTimeout(timer);
+  if (!region || !seconds) return;
+  if (!isBusy() && !new URLSearchParams(location.search).has("cursor")) {
+    try {
+      const text = await fetchRegion();
+      if (text !== null) (region.dataset.durableRegion === "rows" ? renewRows : renewRun)(text);
+    } catch { /* the next one may come through */ }
+  }
+  timer = setTimeout(refresh, seconds * 1000);
+};
+
+const setUp = () => {
+  for (const one of all("[data-durable-live] select")) {
+    one.value = String(seconds);
+    one.onchange = () => {
+      seconds = Number(one.value);
+      localStorage.setItem(KEY, one.value);
+      one.blur();
+      refresh();
+    };
+  }
+};
+document.querySelector("[data-durable-pill]")?.addEventListener("click", () => location.reload());
+
+// Keys, in lists: j and k move, Enter opens, x selects, / searches, r renews.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button")) return;
+  const links = all('[data-durable-region="rows"] a.durable-id');
+  if (!links.length) return;
+  const at = links.findIndex((one) => one.closest("tr").contains(document.activeElement));
+  const step = { j: 1, k: -1 }[event.key];
+  if (step) links[Math.min(links.length - 1, Math.max(0, at + step))].focus();
+  else if (event.key === "x" && at >= 0) links[at].closest("tr").querySelector("input.action-select")?.click();
+  else if (event.key === "/") document.querySelector("#searchbar")?.focus();
+  else if (event.key === "r") location.reload();
+  else return;
+  event.preventDefault();
+});
+
+enhance();
+setUp();
+refresh();

@@ -1,0 +1,26 @@
+"""Where a run's pages are."""
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from durable_app.admin.base import SITE, DurableAdminMixin
+
+PREFIX = "durable_app_workflow"
+
+
+class RunLinks(DurableAdminMixin):
+    """What the views of runs stand on."""
+
+    def run_url(self, name: str, *args: Any) -> str:
+        """Return the URL of one of our views."""
+        return reverse(f"{SITE}:{PREFIX}_{name}", args=args, current_app=self.admin_site.name)
+
+    def url_of(self, workflow_id: str) -> str:
+        """Return a URL that leads to a run whose number is not known here."""
+        return f"{self.run_url('by_id')}?{urlencode({'id': workflow_id})}"
+
+    def verb_url(self, run: Any, verb: str) -> str:
+        """Return the URL of a verb's page."""
+        return self.run_url("verb", run.pk, verb)
