@@ -25,7 +25,7 @@ def tell(name: str, message: str, metadata: dict[str, str]) -> None:
 
 
 @workflow
-def fragile() -> None:
+def breaks_down() -> None:
     raise ValueError("broken")
 
 
@@ -40,7 +40,7 @@ def fresh() -> None:
 def fail(times: int) -> None:
     for _ in range(times):
         with pytest.raises(ValueError, match="broken"):
-            fragile()
+            breaks_down()
 
 
 def test_many_failures_are_told_once_by_all_workers(settings: Any) -> None:
@@ -55,9 +55,9 @@ def test_many_failures_are_told_once_by_all_workers(settings: Any) -> None:
     assert alerts.send_due() == 0
     [(name, message, metadata)] = told
     assert name == "WorkflowFailure"
-    assert "3 runs of 'fragile'" in message
+    assert "3 runs of 'breaks_down'" in message
     assert metadata == {
-        "workflow_name": "fragile",
+        "workflow_name": "breaks_down",
         "failed_workflow_count": "3",
         "threshold": "3",
         "period_secs": "300",
@@ -69,7 +69,7 @@ def test_many_failures_are_told_once_by_all_workers(settings: Any) -> None:
 def test_a_slow_queue_and_missing_workers_are_told(settings: Any) -> None:
     """286. Both have the seed system's names and data."""
     settings.DURABLE = {"ALERTS": {"HANDLERS": [TELL], "SLOW_QUEUE": timedelta(minutes=1), "WORKERS": 1}}
-    handle = start_workflow(fragile)
+    handle = start_workflow(breaks_down)
     Workflow.objects.update(enqueued_at=handle.get_status().created_at - timedelta(minutes=2))
     found = {one.name: one for one in alerts.due()}
     assert found["SlowQueue"].metadata == {

@@ -48,18 +48,18 @@ def fails_once(value: Any) -> Any:
 
 
 @workflow
-def noting(value: Any = 1, *, also: Any = None) -> Any:
+def takes_note(value: Any = 1, *, also: Any = None) -> Any:
     return [note(value), also]
 
 
 @workflow
-def failing(value: Any = 1) -> Any:
+def fails_then_works(value: Any = 1) -> Any:
     note(value)
     return fails_once(value)
 
 
 @workflow
-def receiving() -> Any:
+def hears() -> Any:
     return recv("word", timeout_seconds=60)
 
 
@@ -79,7 +79,7 @@ def somebody(*codenames: str) -> Operator:
 
 def made(status: str) -> str:
     with SetWorkflowID(f"is {status}"):
-        handle = start_workflow(noting)
+        handle = start_workflow(takes_note)
     Workflow.objects.update(status=status)
     return handle.workflow_id
 
@@ -133,7 +133,7 @@ def test_without_the_permission_nothing_happens_but_an_audit_event(verb: str) ->
 
 def test_one_that_cannot_be_done_does_not_stop_the_others() -> None:
     """Issue 4, A3. Each target has a result of its own; repeated ids count once."""
-    first, second = (start_workflow(noting).workflow_id for _ in range(2))
+    first, second = (start_workflow(takes_note).workflow_id for _ in range(2))
     results = ME.cancel([first, "unknown", second, first])
     assert [(one.target, one.outcome) for one in results] == [
         (first, "done"),
@@ -144,7 +144,7 @@ def test_one_that_cannot_be_done_does_not_stop_the_others() -> None:
 
 def test_retry_goes_on_at_the_failed_step_and_leaves_the_old_run(worker: Worker) -> None:
     """113, A4. Results before it are copied; the failed step runs again."""
-    handle = start_workflow(failing, 7)
+    handle = start_workflow(fails_then_works, 7)
     with pytest.raises(ValueError, match="not yet"):
         handle.get_result(timeout=30)
     [result] = ME.retry([handle.workflow_id])
@@ -160,14 +160,14 @@ def test_run_now_passes_the_queue_and_its_delay(worker: Worker) -> None:
     assert queue is not None
     queue.pause()
     with SetEnqueueOptions(delay_seconds=3600, priority=9):
-        handle = enqueue("stopped", noting, 5)
+        handle = enqueue("stopped", takes_note, 5)
     assert ME.run_now([handle.workflow_id])[0].is_done
     assert handle.get_result(timeout=30) == [5, None]
 
 
 def test_a_message_reaches_the_run(worker: Worker) -> None:
     """139. As one that code sends."""
-    handle = start_workflow(receiving)
+    handle = start_workflow(hears)
     assert ME.send([handle.workflow_id], {"a": 1}, topic="word")[0].is_done
     assert handle.get_result(timeout=30) == {"a": 1}
 
@@ -175,11 +175,11 @@ def test_a_message_reaches_the_run(worker: Worker) -> None:
 def test_start_like_this_has_the_same_arguments(worker: Worker) -> None:
     """A4. And a new id; an id that exists is refused."""
     with SetWorkflowID("model"):
-        start_workflow(noting, 3, also="x")
+        start_workflow(takes_note, 3, also="x")
     order = order_like("model")
     result = start(ME, order)
     assert retrieve_workflow(result.made).get_result(timeout=30) == [3, "x"]
-    again = start(ME, Order(workflow=noting.name, workflow_id="model"))
+    again = start(ME, Order(workflow=takes_note.name, workflow_id="model"))
     assert not again.is_done
     assert "in use" in again.detail
 
@@ -187,7 +187,7 @@ def test_start_like_this_has_the_same_arguments(worker: Worker) -> None:
 def test_starting_needs_its_permission() -> None:
     """Issue 4.3. Denied before anything is written but the audit."""
     with pytest.raises(PermissionDeniedError, match="start_workflow"):
-        start(somebody("view_workflow"), Order(workflow=noting.name))
+        start(somebody("view_workflow"), Order(workflow=takes_note.name))
     assert not Workflow.objects.exists()
     assert AuditEvent.objects.get().outcome == "denied"
 
@@ -203,7 +203,7 @@ def test_a_policy_decides_for_each_run(settings: Any) -> None:
     """Issue 4.3. A tenant's operator may cancel the tenant's runs only."""
     settings.DURABLE = {"POLICY": f"{__name__}.OnlyOwn"}
     assert isinstance(policy(), OnlyOwn)
-    own, foreign = (start_workflow(noting).workflow_id for _ in range(2))
+    own, foreign = (start_workflow(takes_note).workflow_id for _ in range(2))
     Workflow.objects.filter(workflow_id=own).update(user="ann")
     results = somebody("cancel_workflow").cancel([own, foreign])
     assert [one.outcome for one in results] == ["done", "denied"]

@@ -77,7 +77,7 @@ def weigh_enqueued(parcel: Parcel) -> Parcel:
 
 
 @workflow
-async def wait_for_gate() -> str:
+async def waits_at_the_gate() -> str:
     while not gate.is_set():
         await asyncio.sleep(0.01)
     return "open"
@@ -290,7 +290,7 @@ def test_runs_that_cannot_be_executed_do_not_block_their_queue(worker: Worker):
 def test_coroutine_runs_survive_the_garbage_collector(worker: Worker):
     """200. The worker itself holds on to them."""
     register_queue("line")
-    handles = [enqueue("line", wait_for_gate) for _ in range(5)]
+    handles = [enqueue("line", waits_at_the_gate) for _ in range(5)]
     for handle in handles:
         wait_for_status(handle.workflow_id, Status.PENDING)
     gc.collect()
