@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import get_resolver, reverse
 from django.utils.functional import classproperty
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -108,7 +109,8 @@ class DurableAdminMixin(MixinBase):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list; what is wrong with a link or takes too long is said on a page, not a 500."""
         try:
-            return super().changelist_view(request, extra_context)
+            title = {"title": capfirst(self.opts.verbose_name_plural)}
+            return super().changelist_view(request, {**title, **(extra_context or {})})
         except (WrongLink, DisallowedModelAdminLookup, InvalidOptionError) as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         except QueryTimeoutError:

@@ -77,7 +77,9 @@ def ago(time: datetime | None) -> SafeString:
 
 def roughly(span: timedelta) -> str:
     """Return a span in its largest unit: "3 m", "2 h", "4 d"."""
-    return " ".join(short(span).replace(".0 s", " s").split()[:2])
+    if timedelta(seconds=1) <= span < timedelta(minutes=1):
+        return f"{int(span.total_seconds())} s"
+    return " ".join(short(span).split()[:2])
 
 
 def stamped(time: datetime, words: str) -> SafeString:

@@ -88,10 +88,8 @@ def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float
     news = News("message", execution.workflow_id, topic)
     look = partial(_message_or_none, execution.run, topic)
     if not (execution.history and timer in execution.history):
-        moment = min(timeout, MOMENT)
-        there = None
-        if moment > 0:
-            there = yield from timers.wait(scope.cursor, until=timers.after(moment), news=(news,), look=look)
+        moment = _moment(execution, timeout)
+        there = yield from timers.wait(scope.cursor, until=timers.after(moment), news=(news,), look=look)
         if there or timeout <= 0:
             found = yield from _consume(scope, at, topic, last_chance=timeout <= 0)
             if found is not None or timeout <= 0:
@@ -104,6 +102,13 @@ def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float
         found = yield from _consume(scope, at, topic, last_chance=is_over)
         if found is not None or is_over:
             return (yield from _value(found, place))
+
+
+def _moment(execution: Execution, timeout: float) -> float:
+    """Return for how many seconds a wait goes without a durable deadline: it must not park meanwhile."""
+    if execution.park_after is not None and execution.park_after.total_seconds() <= MOMENT:
+        return 0.0
+    return min(timeout, MOMENT)
 
 
 def _message_or_none(run: int, topic: str) -> bool | None:

@@ -3,6 +3,8 @@
 Neither a step's record nor a run's outcome may join one: it would vanish with it.
 """
 
+from collections.abc import Iterable
+
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,16 +46,27 @@ async def aroll_back() -> None:
         await sync_to_async(roll_back)()
 
 
-def close_finished_connections() -> None:
-    """Between two runs: close this thread's connections that are broken or too old, keep the others."""
+def close_finished_connections() -> list[BaseDatabaseWrapper]:
+    """Between two runs: close this thread's connections that are broken or too old; return the others."""
+    kept = []
     for found in connections.all(initialized_only=True):
         if found.connection is None:
             continue
         if found.in_atomic_block or not found.get_autocommit():
             found.close()  # a run left its transaction open: never let the next one inherit it
             del connections[found.alias]
-        else:
-            found.close_if_unusable_or_obsolete()
+            continue
+        found.close_if_unusable_or_obsolete()
+        if found.connection is not None:
+            kept.append(found)
+    return kept
+
+
+def close_kept(kept: Iterable[BaseDatabaseWrapper]) -> None:
+    """Close connections of threads that have ended."""
+    for found in kept:
+        found.inc_thread_sharing()
+        found.close()
 
 
 def close_connections() -> None:

@@ -106,6 +106,8 @@ class Threads(Pool):
         self._ends = Ends(size, self.slots.end)
         self._guard = threading.Lock()
         self._working = 0
+        self._kept: set[Any] = set()
+        """Connections that the threads keep from run to run."""
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Execute runs, each on a thread of its own as soon as one is free."""
@@ -138,7 +140,7 @@ class Threads(Pool):
         except BaseException:  # KeyboardInterrupt and the like: the run stays recoverable
             logger.exception("Execution ended without an outcome")
         finally:
-            leftovers.close_finished_connections()
+            self._kept.update(leftovers.close_finished_connections())
             self.backlog.note(time.monotonic() - began)
         if end is None:
             self.slots.give_back()
@@ -155,6 +157,8 @@ class Threads(Pool):
         is_idle = not self.slots.busy
         self._pool.shutdown(wait=is_idle, cancel_futures=True)
         self._ends.shut_down(wait=is_idle)
+        if is_idle:
+            leftovers.close_kept(self._kept)
 
 
 class EventLoop(Pool):

@@ -143,6 +143,7 @@ INDIRECT = {
     "recorded_by": "reads",
     "append": "behind that door: tested as entry",
     "step_of": "reads",
+    "take": "the way of consume while there is a message: tested below",
     "judge": "explains a refusal",
     "raise_for": "explains a refusal",
 }
@@ -220,6 +221,23 @@ def test_the_owners_write_lands(name: str) -> None:
     WRITES[name](run, CURRENT)
 
     assert everything() != before
+
+
+@pytest.mark.parametrize("attempt", [CURRENT - 1, CURRENT, CURRENT + 1])
+def test_a_message_is_taken_under_the_current_attempt_only(attempt: int) -> None:
+    """147, F03. The message that a refused receiver saw stays in the inbox, and no step is recorded."""
+    run = make_run()
+    messages.send([Parcel(run.workflow_id, "topic", "1")])
+    before = everything()
+
+    if attempt == CURRENT:
+        found = messages.consume(checkpoint(run, attempt), run.workflow_id, "topic", last_chance=False)
+        assert found == Payload("1")
+        assert (Step.objects.get().output, Message.objects.get().consumed_by_position) == ("1", 1)
+        return
+    with pytest.raises(OwnershipLost):
+        messages.consume(checkpoint(run, attempt), run.workflow_id, "topic", last_chance=False)
+    assert everything() == before
 
 
 def test_a_lost_reply_is_told_from_another_executions_record() -> None:

@@ -43,7 +43,7 @@ class JSONText(forms.CharField):
 class FamilyForm(ReasonForm):
     """Asks whether descendants are meant, too."""
 
-    children = forms.BooleanField(label=_("Its children too, and theirs"), required=False)
+    children = forms.BooleanField(label=_("Children too, and theirs"), required=False)
 
 
 class ResumeForm(ReasonForm):
