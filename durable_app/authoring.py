@@ -1,16 +1,16 @@
-"""What makes workflows comfortable to write: what undoes them if they fail.
+"""What makes workflows comfortable to write: what undoes them if they fail, and how they go on for ever.
 
 Each verb has an ``a``-prefixed twin to await.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 from asgiref.sync import markcoroutinefunction
 
 from durable_app.callables import decorated_in
 from durable_app.decorators import Step, Transaction
-from durable_app.engine import sagas
+from durable_app.engine import continuing, sagas
 from durable_app.engine.context import require_trunk
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
 from durable_app.errors import InvalidOptionError, WorkflowFunctionNotFoundError
@@ -48,3 +48,26 @@ def _compensate_flow(verb: str, undo: Any, args: tuple[Any, ...], kwargs: dict[s
             f"the step {found.name!r} is async, and the workflow that it is to undo is not"
         )
     return sagas.register(scope, scope.cursor.next(), found.name, args, kwargs)
+
+
+def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """Begin the running workflow anew with these arguments, and drop its recorded steps.
+
+    The run stays the same: its id, handles, messages, events, streams, queue and deadline. Its positions go
+    on counting. Raises ContinuedAsNew, which no ``except Exception`` catches; NotInWorkflowError;
+    NotAllowedInStepError; InvalidOptionError in a branch of ``gather``; SerializationError.
+    """
+    _continue("continue_as_new", args, kwargs)
+
+
+@markcoroutinefunction
+def acontinue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """Async twin of ``continue_as_new``; it raises at the call, awaited or not."""
+    _continue("acontinue_as_new", args, kwargs)
+
+
+def _continue(verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+    scope = require_trunk(verb)
+    if scope.cursor.is_branch:
+        raise InvalidOptionError(f"{verb}() is for the workflow's body, not for a branch of gather()")
+    continuing.leave(scope, scope.cursor.next(), args, kwargs)

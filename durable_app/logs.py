@@ -23,6 +23,7 @@ def _log(signal: Signal, level: int, sentence: str, *names: str) -> None:
 
 _log(signals.workflow_started, logging.DEBUG, "Running workflow", "workflow_id", "name", "attempt")
 _log(signals.workflow_parked, logging.DEBUG, "Workflow parked", "workflow_id", "name", "waiting_for")
+_log(signals.workflow_continued, logging.DEBUG, "Workflow goes on as new", "workflow_id", "name", "rounds")
 _log(signals.workflow_blocked, logging.ERROR, "Workflow blocked", "workflow_id", "name", "reason")
 _log(signals.workflow_lost, logging.WARNING, "Workflow lost to another owner", "workflow_id", "name")
 _log(

@@ -2,7 +2,7 @@
 
 from durable_app import errors
 from durable_app.approvals import Answer, approval_form, await_for_approval, wait_for_approval
-from durable_app.authoring import acompensate, compensate
+from durable_app.authoring import acompensate, acontinue_as_new, compensate, continue_as_new
 from durable_app.callables import ConfiguredInstance
 from durable_app.contexts import (
     SetEnqueueOptions,
@@ -220,6 +220,7 @@ __all__ = [
     "acancel_workflows_created_before",
     "aclose_stream",
     "acompensate",
+    "acontinue_as_new",
     "acreate_schedule",
     "adelete_queue",
     "adelete_schedule",
@@ -288,6 +289,7 @@ __all__ = [
     "cancel_workflows_created_before",
     "close_stream",
     "compensate",
+    "continue_as_new",
     "create_schedule",
     "default_required_roles",
     "delete_queue",

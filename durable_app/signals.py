@@ -14,6 +14,9 @@ workflow_finished = Signal()
 workflow_parked = Signal()
 """``workflow_id``, ``name``, ``waiting_for``: a run released its thread."""
 
+workflow_continued = Signal()
+"""``workflow_id``, ``name``, ``rounds``: a run has begun anew, for the so-manieth time."""
+
 workflow_blocked = Signal()
 """``workflow_id``, ``name``, ``reason``: the code does not match the recorded steps."""
 

@@ -52,6 +52,7 @@ SAMPLES: dict[str, BaseException] = {
     "WorkflowCancelled": errors.WorkflowCancelled("order-1"),
     "OwnershipLost": errors.OwnershipLost("order-1", "is gone"),
     "Suspended": errors.Suspended("order-1"),
+    "ContinuedAsNew": errors.ContinuedAsNew("order-1", 7, "{}", "json"),
 }
 
 CLASSES = {

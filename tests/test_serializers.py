@@ -9,14 +9,19 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from durable_app import (
+    Debouncer,
     SerializationError,
     SetWorkflowID,
+    close_stream,
+    fork_workflow,
     list_workflow_steps,
+    read_stream,
     retrieve_workflow,
     serialization,
     start_workflow,
     step,
     workflow,
+    write_stream,
 )
 from durable_app.models import Status, Step, Workflow
 from durable_app.worker.worker import Worker
@@ -163,6 +168,49 @@ def test_a_project_may_change_to_pickle_while_runs_wait(settings: Any) -> None:
         assert new.get_result(timeout=60) == {1: complex(1, 2)}
     rows = dict(Workflow.objects.values_list("workflow_id", "serialization"))
     assert rows == {"old": "json", "new": "pickle"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signed_arguments_that_a_debounce_replaces_are_genuine(settings: Any) -> None:
+    """212, 271. The last call's arguments are signed anew for the run that waits."""
+    settings.DURABLE = {"SERIALIZER": "pickle"}
+    debouncer = Debouncer(echo)
+    first = debouncer.debounce("key", 0.3, {1})
+    second = debouncer.debounce("key", 0.3, {2})
+    assert first.workflow_id == second.workflow_id
+    with Worker(threads=1):
+        assert first.get_result(timeout=60) == {2}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signed_streams_are_read_outside_inside_and_in_a_fork(settings: Any) -> None:
+    """167, 271. Each value is signed for its stream; a fork signs its copy anew."""
+    settings.DURABLE = {"SERIALIZER": "pickle"}
+    with SetWorkflowID("s"):
+        start_workflow(writes_stream)
+    with Worker(threads=2):
+        assert retrieve_workflow("s").get_result(timeout=60) is None
+        assert list(read_stream("s", "key")) == [{1}, {2}]
+        with SetWorkflowID("reader"):
+            assert start_workflow(reads_stream, "s").get_result(timeout=60) == [{1}, {2}]
+        execute_again("reader")
+        assert retrieve_workflow("reader").get_result(timeout=60) == [{1}, {2}]
+        with SetWorkflowID("f"):
+            fork_workflow("s", 99)
+        retrieve_workflow("f").get_result(timeout=60)
+        assert list(read_stream("f", "key")) == [{1}, {2}]
+
+
+@workflow(name="serializers.writes_stream")
+def writes_stream() -> None:
+    for number in (1, 2):
+        write_stream("key", {number})
+    close_stream("key")
+
+
+@workflow(name="serializers.reads_stream")
+def reads_stream(other: str) -> list[Any]:
+    return list(read_stream(other, "key"))
 
 
 @pytest.mark.django_db

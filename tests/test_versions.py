@@ -186,9 +186,9 @@ def test_steps_do_not_count() -> None:
 def test_a_function_without_a_source_counts_by_its_code() -> None:
     """251. Typed at a prompt, or shipped compiled."""
     made: list[Any] = []
-    for text in ("def f(): return a", "def f(): return b", "def f(): return a"):
+    for number, text in enumerate(("def f(): return a", "def f(): return b", "def f(): return a")):
         space: dict[str, Any] = {}
-        exec(text, space)
+        exec(compile(text, f"<typed {number}>", "exec"), space)
         made.append(source_hash([definition("f", space["f"])]))
     assert made[0] == made[2] != made[1]
     assert source_hash([definition("f", SimpleNamespace())])

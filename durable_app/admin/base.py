@@ -37,6 +37,9 @@ elif apps.is_installed("unfold"):
 else:
     BaseAdmin = admin.ModelAdmin
 
+if django.VERSION >= (6, 1):
+    from django.middleware.csp import get_nonce
+
 if TYPE_CHECKING:
     MixinBase = admin.ModelAdmin[Any]
 else:
@@ -44,6 +47,15 @@ else:
 
 SITE = "admin"
 """The namespace of admin URLs; the site's own name goes into ``current_app``."""
+
+
+def with_nonce(request: HttpRequest, media: Any) -> Any:
+    """Return styles and scripts with the nonce of the project's Content-Security-Policy, if it has one.
+
+    Django gives nonces to assets from 6.1 on.
+    """
+    nonce = get_nonce(request) if django.VERSION >= (6, 1) else None
+    return media if nonce is None else media.render(attrs={"nonce": nonce})
 
 
 class DurableAdminMixin(MixinBase):
@@ -132,7 +144,7 @@ class DurableAdminMixin(MixinBase):
             "title": title,
             "subtitle": None,
             "opts": self.opts,
-            "media": self.media,
+            "media": with_nonce(request, self.media),
             "list_url": self.list_url(),
             "crumbs_are_a_list": django.VERSION >= (6, 1),
             **more,

@@ -10,7 +10,6 @@ from django.core import signing
 from django.core.exceptions import SuspiciousOperation
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.store.observing import limited
@@ -63,7 +62,7 @@ class Cursor:
 
     def text(self) -> str:
         """Return the cursor as a link carries it."""
-        values = [one.isoformat() if isinstance(one, datetime) else one for one in self.values]
+        values = [{"at": one.isoformat()} if isinstance(one, datetime) else one for one in self.values]
         return _signer.sign_object([self.order, self.is_forward, values], compress=False)
 
     @classmethod
@@ -71,10 +70,16 @@ class Cursor:
         """Return the cursor of a link, or raise WrongLink."""
         try:
             order, is_forward, values = _signer.unsign_object(text)
-        except (signing.BadSignature, ValueError, TypeError) as error:
+            rich = tuple(_rich(value) for value in values)
+        except (signing.BadSignature, LookupError, ValueError, TypeError) as error:
             raise WrongLink("This is no cursor of ours.") from error
-        rich = tuple(parse_datetime(one) if isinstance(one, str) else one for one in values)
+        if not all(isinstance(one, int | str | datetime) for one in rich):
+            raise WrongLink("This is no cursor of ours.")
         return cls(order=order, is_forward=is_forward, values=rich)
+
+
+def _rich(value: Any) -> Any:
+    return datetime.fromisoformat(value["at"]) if isinstance(value, dict) else value
 
 
 class KeysetChangeList(ChangeList):

@@ -30,6 +30,14 @@ class AdminOptions:
 
 @cache
 def options() -> AdminOptions:
+    """Return the project's choices, the defaults for unreadable ones: these the system checks report."""
+    try:
+        return read()
+    except ImproperlyConfigured:
+        return AdminOptions()
+
+
+def read() -> AdminOptions:
     """Return the project's choices; raises ImproperlyConfigured for an unknown or senseless one."""
     given: dict[str, Any] = conf.options().ADMIN
     defaults = AdminOptions()

@@ -93,6 +93,8 @@ def decoded(text: str | None, name: str = serialization.FORMAT, place: Place = (
         return None
     if serialization.reads_database(text):
         return (yield Call(serialization.read, text, name, place))
+    if name == serialization.FORMAT:  # nearly all
+        return serialization.decode(text)
     return serialization.read(text, name, place)
 
 
@@ -130,8 +132,11 @@ def record(cursor: Cursor, step: Checkpoint | Entry, heed: Callable[[], Verdict]
     pause = 0.002
     while True:
         try:
-            verdict = yield Commit(step)
-            if verdict is Verdict.AWAITED and heed is not None:
+            verdict = Verdict.AWAITED
+            if heed is None or not execution.is_awaited:
+                verdict = yield Commit(step)
+            if heed is not None and verdict is Verdict.AWAITED:
+                execution.is_awaited = True
                 verdict = yield Call(heed)
         except Exception as error:
             raise_at_outage(execution, error)

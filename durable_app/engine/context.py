@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from durable_app import clock
 from durable_app.engine.lease import Lease
@@ -20,10 +20,8 @@ from durable_app.errors import (
     UnexpectedStepError,
 )
 from durable_app.registry import Validator
+from durable_app.store.continuing import begun
 from durable_app.store.records import History, Position
-
-if TYPE_CHECKING:
-    from durable_app.engine.progress import Bar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +65,10 @@ class Execution:
     """Whether this execution has recorded a step of its own."""
     undos: dict[Position, str] = field(default_factory=dict)
     """What undoes this run's steps, by where it was registered."""
-    bar: "Bar | None" = None
-    """Its last report of progress."""
+    is_awaited: bool = False
+    """Whether parked runs may wait for what this run writes: that does not end while it executes."""
+    has_reported: bool = False
+    """Whether this execution has reported progress."""
     ended_by: ControlFlow | UnexpectedStepError | None = None
 
     def waiting_since(self) -> datetime:
@@ -78,6 +78,15 @@ class Execution:
             return now
         ends = (found.finished_at for found in self.history.values() if found.finished_at is not None)
         return min(now, max(ends, default=now))
+
+    def begin(self) -> int:
+        """Return the position before the first: 0, but for a run that has gone on as new."""
+        if not self.history:
+            return 0
+        number, _ = begun(self.history)
+        if number:
+            self.visited.add((number, ""))
+        return number
 
     def lose(self) -> None:
         """End this execution: another one owns the run."""
@@ -97,7 +106,7 @@ class Cursor:
         self.execution = execution
         self._root = root
         self._prefix = prefix
-        self._count = 0
+        self._count = 0 if root is not None else execution.begin()
         self.suspended: Suspended | None = None
         """Set once this branch waits: nothing more may run in it."""
         self.reads_stream = False

@@ -8,11 +8,12 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from durable_app import arguments, clock, serialization, signals
-from durable_app.engine import progress, sagas
+from durable_app.engine import continuing, progress, sagas
 from durable_app.engine.checkpoints import check_all_replayed, raise_at_outage, refused
 from durable_app.engine.context import Cursor, Execution, Scope, entered
 from durable_app.engine.flow import Call, Commit, Flow, Pause, UserCode
 from durable_app.errors import (
+    ContinuedAsNew,
     ControlFlow,
     OwnershipLost,
     Suspended,
@@ -38,26 +39,47 @@ class Finished:
 def execute(
     execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Flow[Finished]:
-    """Run the workflow's function and record its outcome.
+    """Run the workflow's function, as often as it goes on as new, and record its outcome.
 
     Raises WorkflowCancelled, OwnershipLost or Suspended when nothing may be recorded, and
     UnexpectedStepError when the code does not match the recorded steps.
     """
+    signals.workflow_started.send(
+        sender=None,
+        workflow_id=execution.workflow_id,
+        name=execution.name,
+        attempt=execution.attempt,
+    )
+    while True:
+        try:
+            return (yield from _executed(execution, func, args, kwargs))
+        except ContinuedAsNew as left:
+            execution = yield from _continued(execution, left)
+            args, kwargs = yield from _decoded_inputs(execution, left.inputs)
+
+
+def _executed(
+    execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Flow[Finished]:
     execution.lease.holds(execution)
     try:
-        signals.workflow_started.send(
-            sender=None,
-            workflow_id=execution.workflow_id,
-            name=execution.name,
-            attempt=execution.attempt,
-        )
         finished = yield from _called(execution, func, args, kwargs)
         yield from _recorded(execution, finished)
+    except ContinuedAsNew:
+        yield from progress.flush(execution)
+        raise
     finally:
         execution.lease.lets_go(execution)
         progress.forget(execution)
     yield from _tidied(execution)
     return finished
+
+
+def _continued(execution: Execution, left: ContinuedAsNew) -> Flow[Execution]:
+    """Hand over to the next execution of the same run, whose body begins anew."""
+    successor = yield from continuing.hand_over(execution, left)
+    yield from _tidied(execution)
+    return successor
 
 
 def _called(

@@ -182,13 +182,15 @@ def get_event(
         replayed(scope.cursor, timer, timers.SLEEP)
         return (yield from outcome(recorded))
     started_at = scope.execution.waiting_since()
+    news = (News("event", workflow_id, key),)
     found = None
     if not (scope.execution.history and timer in scope.execution.history):
-        found = yield Call(look)
+        moment = _moment(scope.execution, timeout)
+        found = yield from timers.wait(scope.cursor, until=timers.after(moment), news=news, look=look)
+        timeout -= moment
     if found is None:
         until = yield from timers.deadline(scope, timer, timeout)
-        news = News("event", workflow_id, key)
-        found = yield from timers.wait(scope.cursor, until=until, news=(news,), look=look)
+        found = yield from timers.wait(scope.cursor, until=until, news=news, look=look)
     copied = _moved(found, source, places.step(scope.execution.workflow_id, *at))
     step = checkpoint(
         scope.execution,

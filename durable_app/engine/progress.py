@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from durable_app import clock, serialization
 from durable_app.engine.context import Execution, Scope
@@ -40,33 +40,17 @@ class Progress:
         return None if not self.total else min(self.done / self.total, 1.0)
 
 
-class Bar(NamedTuple):
-    """What an execution has reported last, and from where."""
-
-    source: object
-    done: float
-    total: float | None
-
-    def may_follow(self, earlier: "Bar | None") -> bool:
-        """Whether this is news: a bar that is not full goes forward until somebody begins another."""
-        if earlier is None or self.done >= earlier.done or self.done == 0:
-            return True
-        is_full = earlier.total is not None and earlier.done >= earlier.total
-        return is_full or (self.source, self.total) != (earlier.source, earlier.total)
-
-
 def report(scope: Scope, done: float, total: float | None, message: str) -> Flow[None]:
     """Report progress; returns at once. Raises InvalidOptionError, and what has ended the execution."""
     execution = scope.execution
     scope.cursor.check()
     known = None if total is None else _checked("total", total)
-    bar = Bar(scope.step, _checked("done", done), known)
-    is_replaying = scope.step is None and len(execution.visited) < len(execution.history)
-    if is_replaying or not bar.may_follow(execution.bar):
-        return
-    execution.bar = bar
+    bar = store.Bar(scope.step, _checked("done", done), known)
+    if scope.step is None and len(execution.visited) < len(execution.history):
+        return  # a replay
+    execution.has_reported = True
     value = Progress(done=done, total=total, message=str(message)[:LONGEST_MESSAGE], at=clock.now())
-    given = store.Report(execution.run, execution.attempt, execution.workflow_id, value)
+    given = store.Report(execution.run, execution.attempt, execution.workflow_id, bar, value)
     if database.under_test() and (on_event_loop() or database.joins_caller() or database.in_memory()):
         yield Call(store.reporter().add_here, given)
     else:
@@ -81,7 +65,7 @@ def _checked(name: str, value: Any) -> float:
 
 def flush(execution: Execution) -> Flow[None]:
     """Write the last report before the run parks or ends; best effort, as all of them."""
-    if execution.bar is None:
+    if not execution.has_reported:
         return
     try:
         yield Call(store.reporter().flush, execution.run)
@@ -91,8 +75,8 @@ def flush(execution: Execution) -> Flow[None]:
 
 def forget(execution: Execution) -> None:
     """Drop what is left to write for an execution that has ended."""
-    if execution.bar is not None:
-        store.reporter().forget(execution.run)
+    if execution.has_reported:
+        store.reporter().forget(execution.run, execution.attempt)
 
 
 def latest(workflow_id: str) -> Progress | None:

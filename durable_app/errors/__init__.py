@@ -46,10 +46,12 @@ DurableError                                      (Exception) anything a caller 
 ControlFlow                                       (BaseException) ends a run from outside;
 ├── WorkflowCancelled                             ``except Exception`` does not catch it
 ├── OwnershipLost
+├── ContinuedAsNew
 └── Suspended
 """
 
 from durable_app.errors.base import (
+    ContinuedAsNew,
     ControlFlow,
     DurableError,
     OwnershipLost,
@@ -108,6 +110,7 @@ __all__ = [
     "CompensationError",
     "ConflictingRegistrationError",
     "ConflictingWorkflowError",
+    "ContinuedAsNew",
     "ControlFlow",
     "DatabaseNotReadyError",
     "DurableError",

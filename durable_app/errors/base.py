@@ -52,6 +52,21 @@ class OwnershipLost(ControlFlow):
     _fact = "is no longer owned by this execution"
 
 
+class ContinuedAsNew(ControlFlow):
+    """The workflow has asked to go on as new: its function begins again, without its history.
+
+    ``serialization`` is the format of the new ``inputs``, ``step_id`` where the old history ends.
+    """
+
+    def __init__(self, workflow_id: str, step_id: int, inputs: str, serialization: str) -> None:
+        self.step_id = step_id
+        self.inputs = inputs
+        self.serialization = serialization
+        super().__init__(workflow_id)
+
+    _fact = "goes on as new"
+
+
 class Suspended(ControlFlow):
     """The run waits for something; its thread is released and the run replayed later."""
 

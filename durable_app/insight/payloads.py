@@ -84,6 +84,12 @@ def failure(text: str | None, *, may_see: bool) -> Failure | None:
     return Failure(kind=kind, message=message[:MOST], traceback=trace[:MOST])
 
 
+def attributes(given: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a run's attributes for display."""
+    found: dict[str, Any] = redacted(plain(given or {}))
+    return found
+
+
 def plain(value: Any) -> Any:
     """Return a value as plain JSON: what it is not becomes text."""
     match value:

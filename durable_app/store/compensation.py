@@ -128,8 +128,6 @@ def check_not_undone(row: Workflow, start_step: int) -> None:
 
     A registration may stand before or behind the step that it is for; so both must be run again.
     """
-    if start_step <= 1:
-        return
     registered = _steps().filter(workflow_id=row.pk, name=COMPENSATE)
     places = [Position(*place) for place in registered.values_list("position", "branch")]
     if not places:

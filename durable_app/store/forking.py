@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from durable_app.models import (
 )
 from durable_app.models.workflow import TERMINAL
 from durable_app.serialization import Place, places
-from durable_app.store import approvals, compensation, database, notify
+from durable_app.store import approvals, compensation, continuing, database, notify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ def fork(plan: Fork) -> bool:
         taken = _rows().filter(workflow_id=plan.new_workflow_id)
         for forked_from in taken.values_list("forked_from", flat=True):
             return bool(forked_from == plan.workflow_id)
-        compensation.check_not_undone(original, plan.start_step)
+        plan = replace(plan, start_step=_checked_start(original, plan.start_step))
         copy = Workflow(
             workflow_id=plan.new_workflow_id,
             forked_from=original.workflow_id,
@@ -118,6 +118,18 @@ def _copy_history(original: int, copy: int, plan: Fork) -> None:
     _insert(Event, _latest_events(copy, history))
     _copy_streams(copy, list(_all(StreamEntry).filter(**below).order_by("key", "offset")), plan)
     approvals.copy(original, copy, plan.start_step)
+
+
+def _checked_start(row: Workflow, start_step: int) -> int:
+    """Return where to begin: after what is left of a history that a run went on from, if not later.
+
+    Raises InvalidTransitionError if what was done before is undone.
+    """
+    first = continuing.base(row.pk) + 1
+    start = max(start_step, first)
+    if start > first:
+        compensation.check_not_undone(row, start)
+    return start
 
 
 def _copy_streams(copy: int, entries: list[StreamEntry], plan: Fork) -> None:
@@ -181,9 +193,8 @@ def rewind(plan: Rewind) -> None:
         if row.status not in TERMINAL:
             raise InvalidTransitionError(plan.workflow_id, row.status, "be rewound before it has ended")
         compensation.check_ended(row)
-        compensation.check_not_undone(row, plan.start_step)
-        run = row.pk
-        _drop_history(run, plan.start_step)
+        run, start = row.pk, _checked_start(row, plan.start_step)
+        _drop_history(run, start)
         changes = {"app_version": plan.app_version} if plan.app_version else {}
         _rows().filter(pk=run).update(
             status=Status.ENQUEUED,

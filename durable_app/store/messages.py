@@ -10,6 +10,7 @@ from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
 from durable_app.serialization import places
 from durable_app.store import database, notify, waits
+from durable_app.store.postgres_messages import publish as publish_at_once
 from durable_app.store.postgres_messages import send as send_at_once
 from durable_app.store.postgres_messages import take as take_at_once
 from durable_app.store.records import Checkpoint, Parcel, Payload, Position
@@ -159,6 +160,10 @@ def set_event(
     run: int, attempt: int, workflow_id: str, key: str, payload: Payload, step: Checkpoint | None
 ) -> None:
     """Publish a key's value; with ``step`` also its history and the checkpoint, all at once."""
+    news = News("event", workflow_id, key)
+    if _at_once(publish_at_once, (run, attempt), key, payload, step):
+        _announce(news)
+        return
     now = clock.now()
     with database.transact():
         fence(run, attempt, workflow_id)
@@ -173,7 +178,6 @@ def set_event(
         if step is not None:
             _append_history(run, key, payload, step.position)
             record_within(step)
-        news = News("event", workflow_id, key)
         waits.wake_waiting_for(news.key)
         _announce(news)
 
@@ -196,8 +200,15 @@ def _append_history(run: int, key: str, payload: Payload, position: Position) ->
 @database.retried
 def get_event(workflow_id: str, key: str) -> Payload | None:
     """Return a key's latest value, None if it was never set."""
-    found = _events(workflow_id).filter(key=key).values_list("value", "serialization").first()
-    return None if found is None else Payload(*found)
+    with database.connection().cursor() as cursor:  # asked by every look of everybody who waits
+        cursor.execute(
+            "SELECT event.value, event.serialization FROM durable_app_event AS event"
+            " JOIN durable_app_workflow AS run ON run.id = event.workflow_id"
+            " WHERE run.workflow_id = %s AND event.key = %s",
+            [workflow_id, key],
+        )
+        row = cursor.fetchone()
+    return None if row is None else Payload(*row)
 
 
 @database.retried

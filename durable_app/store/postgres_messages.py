@@ -1,7 +1,7 @@
-"""Messages on PostgreSQL: sent or received in one statement, where nothing special is the matter.
+"""Messages and events on PostgreSQL: each verb one statement, where nothing special is the matter.
 
-What these statements decline, the general way does in a transaction of several: a receiver that is parked
-must be woken, a refusal needs a reason, a value may have to be written anew for its new place.
+What these statements decline, the general way does in a transaction of several: who is parked must be
+woken, a refusal needs a reason, a value may have to be written anew for its new place.
 """
 
 import functools
@@ -19,6 +19,9 @@ own AS (
     FOR NO KEY UPDATE
 )
 """
+
+# Who parks for an event marks the run as awaited, under the same lock.
+_OWN_UNAWAITED = _OWN.replace("IS NOT FALSE", "IS NOT FALSE AND NOT awaited")
 
 _STEP = """
 INSERT INTO durable_app_step (workflow_id, position, branch, name, output, serialization, started_at,
@@ -63,6 +66,23 @@ SELECT value, serialization FROM taken
 """  # noqa: S608  (made of the texts above)
 
 
+_EVENT = """
+event AS (
+    INSERT INTO durable_app_event (workflow_id, key, value, serialization, updated_at)
+    SELECT own.id, %(key)s, %(text)s, %(format)s, %(now)s FROM own
+    ON CONFLICT (workflow_id, key) DO UPDATE SET
+        value = EXCLUDED.value, serialization = EXCLUDED.serialization, updated_at = EXCLUDED.updated_at
+)
+"""
+
+_HISTORY = """
+history AS (
+    INSERT INTO durable_app_eventhistory (workflow_id, key, position, branch, value, serialization, set_at)
+    SELECT own.id, %(key)s, %(position)s, %(branch)s, %(text)s, %(format)s, %(now)s FROM own
+)
+"""
+
+
 def send(parcel: Parcel, sender: tuple[int, int, str] | None, step: Checkpoint | None) -> bool:
     """Put a message into a run's inbox, and record the step that sends it; False where that is declined."""
     given: dict[str, Any] = {
@@ -101,6 +121,31 @@ def take(step: Checkpoint, topic: str) -> Payload | None:
         cursor.execute(TAKE, {**_columns(step), "run": step.run, "topic": topic, "finished_at": clock.now()})
         row = cursor.fetchone()
     return None if row is None else Payload(*row)
+
+
+def publish(run: tuple[int, int], key: str, payload: Payload, step: Checkpoint | None) -> bool:
+    """Set an event of a run, given with its attempt, and record the step; False where that is declined."""
+    given: dict[str, Any] = {
+        "key": key,
+        "text": payload.text,
+        "format": payload.serialization,
+        "now": clock.now(),
+    }
+    if step is not None:
+        given |= _columns(step)
+    given |= {"run": run[0], "attempt": run[1]}
+    with database.connection().cursor() as cursor:
+        cursor.execute(_publish_statement(step is not None), given)
+        return cursor.fetchone() is not None
+
+
+@functools.cache
+def _publish_statement(is_step: bool) -> str:
+    parts = [_OWN_UNAWAITED, _EVENT]
+    if is_step:
+        step = _STEP.format(output="%(output)s", serialization="%(serialization)s")
+        parts += [_HISTORY, f"noted AS ({step})"]
+    return f"WITH {', '.join(parts)} SELECT 1 FROM own"  # noqa: S608  (made of the texts above)
 
 
 def _columns(step: Checkpoint) -> dict[str, Any]:

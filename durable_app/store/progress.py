@@ -33,12 +33,28 @@ PATIENCE = (0.005, 0.02, 0.1, 0.4)
 """Seconds between two tries to write a last report while its run's row is locked."""
 
 
+class Bar(NamedTuple):
+    """How long what an execution reports is, and from where in it the report comes."""
+
+    source: object
+    done: float
+    total: float | None
+
+    def may_follow(self, earlier: "Bar | None") -> bool:
+        """Whether this is news: a bar that is not full goes forward until somebody begins another."""
+        if earlier is None or self.done >= earlier.done or self.done == 0:
+            return True
+        is_full = earlier.total is not None and earlier.done >= earlier.total
+        return is_full or (self.source, self.total) != (earlier.source, earlier.total)
+
+
 class Report(NamedTuple):
     """A run's progress as one execution sees it; encoded when it is written, which most reports never are."""
 
     run: int
     attempt: int
     workflow_id: str
+    bar: Bar
     value: Any
 
 
@@ -48,6 +64,8 @@ class Reporter:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._pending: dict[int, Report] = {}
+        self._bars: dict[tuple[int, int], Bar] = {}
+        """The last bar of each execution that has reported and not ended."""
         self._written_at: dict[int, float] = {}
         """When this thread's test has written a run's report; elsewhere the interval is the thread's."""
         self._writing = threading.Lock()
@@ -56,8 +74,7 @@ class Reporter:
     def add(self, report: Report) -> None:
         """Take a report; the thread writes it soon."""
         with self._guard:
-            self._pending[report.run] = report
-            if self._running:
+            if not self._accepts(report) or self._running:
                 return
             self._running = True
         threading.Thread(target=self._run, name="durable-progress", daemon=True).start()
@@ -69,11 +86,19 @@ class Reporter:
             return
         now = time.monotonic()
         with self._guard:
-            self._pending[report.run] = report
+            if not self._accepts(report):
+                return
             is_due = now - self._written_at.get(report.run, 0.0) >= INTERVAL
         if is_due:
             self._written_at[report.run] = now
             self.flush(report.run)
+
+    def _accepts(self, report: Report) -> bool:
+        key = report.run, report.attempt
+        if not report.bar.may_follow(self._bars.get(key)):
+            return False
+        self._bars[key], self._pending[report.run] = report.bar, report
+        return True
 
     def flush(self, run: int) -> None:
         """Write a run's newest report now, unless that has been done."""
@@ -85,10 +110,11 @@ class Reporter:
                     return
                 time.sleep(pause)
 
-    def forget(self, run: int) -> None:
-        """Drop what is left of a run that has ended."""
+    def forget(self, run: int, attempt: int) -> None:
+        """Drop what is left of an execution that has ended."""
         with self._guard:
             self._pending.pop(run, None)
+            self._bars.pop((run, attempt), None)
             self._written_at.pop(run, None)
 
     def _run(self) -> None:

@@ -207,8 +207,10 @@ def _event_has_come(item: News) -> Parked:
     events = Event.objects.using(database.alias()).filter(workflow__workflow_id=item.target, key=item.name)
     if events.exists():
         return Parked.READY
-    # Only what this look has seen counts: the target may have been created since.
-    return Parked.PARKED if locked else Parked.UNSEEN
+    if not locked:  # only what this look has seen counts: the target may have been created since
+        return Parked.UNSEEN
+    _rows().filter(workflow_id=item.target).exclude(status__in=TERMINAL).update(awaited=True)
+    return Parked.PARKED
 
 
 def _entry_has_come(item: News) -> Parked:

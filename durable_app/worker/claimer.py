@@ -1,10 +1,13 @@
 """Ask the store for as many runs as there is room for, and hand them to the pools."""
 
+import logging
 import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+
+from django.db import Error
 
 from durable_app.engine.context import Execution, Identity
 from durable_app.engine.execution import block_claimed, execute_claimed, fail_claimed
@@ -26,6 +29,8 @@ from durable_app.worker.declarations import Declarations
 from durable_app.worker.pool import EventLoop, Pool, Threads
 from durable_app.worker.service import Service
 from durable_app.worker.versions import CodeVersion
+
+logger = logging.getLogger("durable_app")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,9 +121,12 @@ class Claimer(Service):
         return sum(place.pool.slots.busy for place in self._places)
 
     def hand_back(self) -> None:
-        """Hand back the runs that were claimed and have not begun."""
+        """Hand back the runs that were claimed and have not begun; if that fails, the lease's end does it."""
         with self._dispatching:
-            self._hand_back(0.0)
+            try:
+                self._hand_back(0.0)
+            except Error as error:
+                logger.warning("Claimed runs not handed back error=%s", error)
 
     def _hand_back(self, longer_than: float) -> None:
         held = [one for place in self._places for one in place.pool.take_back(longer_than)]

@@ -35,6 +35,8 @@ class Ends:
         self._guard = threading.Lock()
         self._pending: list[End] = []
         self._recording = False
+        self._kept: set[Any] = set()
+        """Connections that the threads keep from end to end."""
 
     def add(self, end: End) -> None:
         """Take over a run's end."""
@@ -47,16 +49,17 @@ class Ends:
     def shut_down(self, *, wait: bool) -> None:
         """Take no more ends."""
         self._pool.shutdown(wait=wait, cancel_futures=True)
+        if wait:
+            leftovers.close_kept(self._kept)
 
     def _record(self) -> None:
         while batch := self._batch():
-            answers = database.commit_all([end.outcome for end in batch])
-            for end, answer in zip(batch, answers, strict=True):
+            for end, answer in zip(batch, _answers(batch), strict=True):
                 if answer is Verdict.WRITTEN:
                     self._finish(end, answer)
                 else:
-                    self._pool.submit(self._finish, end, answer)
-            leftovers.close_finished_connections()
+                    self._pool.submit(self._finish_alone, end, answer)
+            self._kept.update(leftovers.close_finished_connections())
 
     def _batch(self) -> list[End]:
         with self._guard:
@@ -64,7 +67,12 @@ class Ends:
             self._recording = bool(batch)
         return batch
 
+    def _finish_alone(self, end: End, answer: Any) -> None:
+        self._finish(end, answer)
+        self._kept.update(leftovers.close_finished_connections())
+
     def _finish(self, end: End, answer: Any) -> None:
+        """Let a flow end, or handle its refusal or error itself."""
         resume = end.flow.throw if isinstance(answer, BaseException) else end.flow.send
         try:
             end.context.run(advance, end.flow, resume, answer)
@@ -72,3 +80,10 @@ class Ends:
             logger.exception("Execution ended without an outcome")
         finally:
             self._on_done()
+
+
+def _answers(batch: list[End]) -> list[Any]:
+    try:
+        return database.commit_all([end.outcome for end in batch])
+    except Exception as error:  # noqa: BLE001  (each flow's own to handle)
+        return [error] * len(batch)

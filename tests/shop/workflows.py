@@ -9,6 +9,7 @@ from tests.shop import identity as identity
 from tests.shop import punctual as punctual
 from tests.shop import queues as queues
 from tests.shop import releases as releases
+from tests.shop import rounds as rounds
 from tests.shop import talk as talk
 from tests.shop import undoing as undoing
 

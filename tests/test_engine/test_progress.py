@@ -30,13 +30,13 @@ from durable_app import (
     transaction,
     workflow,
 )
-from durable_app.engine.progress import Bar
 from durable_app.models import Event, EventHistory, Status, Workflow
 from durable_app.store import progress as store
 from durable_app.worker.worker import Worker
 from tests.helpers import execute_again, in_thread, step_names, wait_for_status, wait_until
 
 LOOP = 10_000
+BAR = store.Bar(None, 1, 2)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -280,11 +280,11 @@ def test_branches_report_into_one_bar_that_does_not_go_back(reporting: Any) -> N
 )
 def test_a_bar_goes_forward_until_it_is_full(earlier: Any, later: Any, follows: bool) -> None:
     """Zero, another total or a full bar begin a new one; so does another step, or another try of it."""
-    bar = Bar(source="step", done=later[0], total=later[1])
-    before = None if earlier is None else Bar(source="step", done=earlier[0], total=earlier[1])
+    bar = store.Bar(source="step", done=later[0], total=later[1])
+    before = None if earlier is None else store.Bar(source="step", done=earlier[0], total=earlier[1])
     assert bar.may_follow(before) is follows
     if before is not None:
-        assert bar.may_follow(Bar(source="other step", done=before.done, total=before.total))
+        assert bar.may_follow(store.Bar(source="other step", done=before.done, total=before.total))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -293,7 +293,7 @@ def test_a_report_of_an_execution_that_was_ended_is_dropped(change: dict[str, An
     """F03. A report carries its attempt, as every write of a run does."""
     run = running("w")
     Workflow.objects.filter(pk=run.pk).update(**change)
-    assert store.write([store.Report(run.pk, 1, "w", 1)]) == []
+    assert store.write([store.Report(run.pk, 1, "w", BAR, 1)]) == []
     assert not Event.objects.exists()
 
 
@@ -302,7 +302,7 @@ def test_a_report_of_an_execution_that_was_ended_is_dropped(change: dict[str, An
 def test_a_locked_run_does_not_hold_up_the_reports_of_others() -> None:
     """F04. Its report waits for another time; nobody waits for its lock."""
     locked, free = running("locked"), running("free")
-    reports = [store.Report(run.pk, 1, run.workflow_id, 1) for run in (locked, free)]
+    reports = [store.Report(run.pk, 1, run.workflow_id, BAR, 1) for run in (locked, free)]
     with django_transaction.atomic():
         Workflow.objects.select_for_update(no_key=True).get(pk=locked.pk)
         assert in_thread(store.write, reports).result(60) == reports[:1]

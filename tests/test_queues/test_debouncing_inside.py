@@ -177,7 +177,7 @@ def test_bounces_against_the_release():
     make_due()
     inputs = {row.workflow_id: row.inputs for row in Workflow.objects.all()}
     assert set().union(*answers) == set(inputs)
-    assert len(when_released) > 5
+    assert when_released
     assert when_released == {run: inputs[run] for run in when_released}
     for number, ids in enumerate(answers):
         # The last of a caller's calls on each run is the last word on it, but for other callers' words.

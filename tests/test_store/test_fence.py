@@ -13,7 +13,18 @@ import durable_app.store
 from durable_app import clock
 from durable_app.errors import OwnershipLost, WorkflowCancelled
 from durable_app.models import Event, EventHistory, Message, Status, Step, StreamEntry, Wait, Workflow
-from durable_app.store import approvals, bulk, database, delays, messages, runs, steps, streams, waits
+from durable_app.store import (
+    approvals,
+    bulk,
+    continuing,
+    database,
+    delays,
+    messages,
+    runs,
+    steps,
+    streams,
+    waits,
+)
 from durable_app.store.records import Checkpoint, Entry, NewRun, Outcome, Parcel, Payload, Position, Verdict
 from durable_app.store.waits import News
 
@@ -95,6 +106,9 @@ WRITES: dict[str, Write] = {
     "append_awaited": lambda run, attempt: committed(
         entry(run, attempt, "step"), run, lambda record: streams.append_awaited(record, run.workflow_id)
     ),
+    "hand_over": lambda run, attempt: continuing.hand_over(
+        checkpoint(run, attempt), run.workflow_id, "{}", "json"
+    ),
     "finish_awaited": lambda run, attempt: runs.finish_awaited(outcome(run, attempt), run.workflow_id),
     "launch_child": lambda run, attempt: runs.launch_child(
         child(run), checkpoint(run, attempt), run.workflow_id, runs.start
@@ -144,6 +158,7 @@ INDIRECT = {
     "append": "behind that door: tested as entry",
     "step_of": "reads",
     "take": "the way of consume while there is a message: tested below",
+    "publish": "the first try of set_event: what it declines, that refuses",
     "judge": "explains a refusal",
     "raise_for": "explains a refusal",
 }
@@ -312,7 +327,7 @@ def test_no_write_of_the_store_is_missing_here() -> None:
                 found.add(name)
 
     assert found - tested == set()
-    assert {"park", "send", "consume", "launch_child", "append_awaited"} <= found
+    assert {"park", "send", "consume", "launch_child", "append_awaited", "hand_over"} <= found
 
 
 def _is_a_runs_write(function: Callable[..., Any]) -> bool:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from durable_app import clock
-from durable_app.models import Message, Status, Step, Wait, Workflow
+from durable_app.models import EventHistory, Message, Status, Step, Wait, Workflow
 from durable_app.store import messages, waits
 from durable_app.store.records import Checkpoint, Parcel, Payload, Position
 from durable_app.store.waits import News, Parked
@@ -191,3 +191,65 @@ def test_two_branches_that_receive_at_once_get_a_message_each():
     release.set()
     assert first.result(30) == Payload("1")
     assert second.result(30) == Payload("2")
+
+
+def publish(run: Workflow, text: str, step: Checkpoint | None = None) -> None:
+    messages.set_event(run.pk, 1, run.workflow_id, TOPIC, Payload(text), step)
+
+
+@pytest.mark.usefixtures("_way")
+def test_an_event_has_its_latest_value_and_a_history_of_the_workflows_own():
+    """153, 154. What a step publishes is no step of its own, and has no history."""
+    run = make_run()
+    publish(run, "1", step_of(run, 1))
+    publish(run, "2", step_of(run, 2))
+    publish(run, "3")
+    assert messages.get_event(run.workflow_id, TOPIC) == Payload("3")
+    history = EventHistory.objects.order_by("position").values_list("position", "value")
+    assert list(history) == [(1, "1"), (2, "2")]
+    assert list(Step.objects.order_by("position").values_list("position", "output")) == [
+        (1, "null"),
+        (2, "null"),
+    ]
+
+
+def park_for_event(reader: Workflow, target: Workflow) -> Parked:
+    news = News("event", target.workflow_id, TOPIC)
+    return waits.park(reader.pk, 1, reader.workflow_id, news=(news,))
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_parked_reader_is_woken_with_the_event():
+    """155. In the transaction that makes the event durable."""
+    reader, target = make_run(), make_run()
+    assert park_for_event(reader, target) is Parked.PARKED
+    publish(target, "1", step_of(target))
+    reader.refresh_from_db()
+    assert reader.status == Status.ENQUEUED
+    assert not Wait.objects.exists()
+
+
+@pytest.mark.postgres(reason="SQLite has one writer at a time")
+def test_an_event_of_a_run_for_which_another_is_parking_wakes_that():
+    """155, 177. The publisher's statement began before the reader was parked, and waited for the row."""
+    reader, target = make_run(), make_run()
+    _, release, parking = holding(lambda: park_for_event(reader, target))
+    publishing = in_thread(publish, target, "1", step_of(target))
+    wait_for_a_lock()
+    release.set()
+    assert parking.result(30) is Parked.PARKED
+    publishing.result(30)
+    reader.refresh_from_db()
+    assert reader.status == Status.ENQUEUED
+    assert EventHistory.objects.count() == 1
+
+
+@pytest.mark.postgres(reason="SQLite has one writer at a time")
+def test_who_parks_while_the_event_is_being_published_looks_again():
+    """155, 177. The publisher's row is locked, so nothing can be said yet."""
+    reader, target = make_run(), make_run()
+    _, release, publishing = holding(lambda: publish(target, "1", step_of(target)))
+    assert park_for_event(reader, target) is Parked.BUSY
+    release.set()
+    publishing.result(30)
+    assert park_for_event(reader, target) is Parked.READY

@@ -13,7 +13,7 @@ from durable_app.errors import ControlFlow, NonExistentWorkflowError
 from durable_app.models import TRANSITIONS, Status, Step, StreamEntry, Workflow
 from durable_app.models import Worker as WorkerRow
 from durable_app.models.workflow import TERMINAL
-from durable_app.store import claims, database, lifecycle, messages, steps, waits, workers
+from durable_app.store import claims, continuing, database, lifecycle, messages, steps, waits, workers
 from durable_app.store.records import Checkpoint, Entry, Outcome, Parcel, Position, Verdict
 from durable_app.store.waits import News
 from tests.crash.ledger import changes, install_audit, remove_audit
@@ -106,6 +106,12 @@ def append(run: Workflow) -> bool:
     return written(Entry(run.pk, ATTEMPT, "key", "1", Position(3), at, step="durable.writeStream"), run)
 
 
+def go_on(run: Workflow) -> bool:
+    """Begin anew, as a run does that continues."""
+    continuing.hand_over(step(run, 4), run.workflow_id, "{}", "json")
+    return True
+
+
 def park(run: Workflow) -> bool:
     news = (News("message", run.workflow_id, "topic"),)
     return waits.park(run.pk, ATTEMPT, run.workflow_id, news=news) is waits.Parked.PARKED
@@ -115,6 +121,7 @@ VERBS: dict[str, Verb] = {
     "checkpoint": lambda run: written(step(run), run),
     "pay": pay,
     "append": append,
+    "go on": go_on,
     "finish": finish,
     "park": park,
     "cancel": lambda run: bool(lifecycle.cancel([run.workflow_id])),
@@ -174,7 +181,7 @@ def _check_rows(run: Workflow, answers: dict[str, Any]) -> None:
     if answers.get("delete") is True:
         assert not landed
         return
-    claims_to_have = any(answers.get(verb) is True for verb in ("checkpoint", "pay", "append"))
+    claims_to_have = any(answers.get(verb) is True for verb in ("checkpoint", "pay", "append", "go on"))
     assert landed == claims_to_have, answers
     found = rows.get()
     if found.status == Status.ENQUEUED:

@@ -130,6 +130,7 @@ def test_a_worker_that_is_overtaken_leaves_it(deploy: Deploy) -> None:
     with Worker(threads=1) as worker:
         assert worker.version.takes_unversioned
         versions.register("2")
+        worker.claimer.tick()  # a tick that had begun before has ended now
         run = unversioned(releases.stamped)
         assert stays_enqueued(run, worker)
 

@@ -3,16 +3,18 @@
 from typing import Any
 
 import django
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
-from durable_app.admin.base import BaseAdmin
+from durable_app.admin.base import BaseAdmin, with_nonce
 from durable_app.admin.runs.exporting import Exports
 from durable_app.admin.runs.links import PREFIX
 from durable_app.admin.runs.lists import RunLists
 from durable_app.admin.runs.many import ManyRuns, meant
 from durable_app.admin.runs.page import RunPages
 from durable_app.admin.runs.verbs import RunVerbs
+from durable_app.identifiers import is_storable
 from durable_app.models import AuditEvent
 from durable_app.store import database
 
@@ -62,14 +64,18 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports):
             "audit": list(events.order_by("-pk")[:100]),
             "list_url": self.list_url(),
             "object_url": self.object_url(run.pk),
-            "durable_media": self.media,
+            "durable_media": with_nonce(request, self.media),
             "crumbs_are_a_list": django.VERSION >= (6, 1),
         }
         return super().history_view(request, object_id, {**context, **(extra_context or {})})
 
     def by_id_view(self, request: HttpRequest) -> HttpResponse:
         """Lead to the page of the run that has an id; those who may not know of it learn nothing."""
-        run = self.get_queryset(request).only("pk").filter(workflow_id=request.GET.get("id", "")).first()
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        wanted = request.GET.get("id", "")
+        rows = self.get_queryset(request).only("pk").filter(workflow_id=wanted)
+        run = rows.first() if is_storable(wanted) else None
         if run is None:
             raise Http404
         return HttpResponseRedirect(self.object_url(run.pk))

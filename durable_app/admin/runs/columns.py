@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
 from durable_app.admin.runs.links import RunLinks
+from durable_app.insight.payloads import attributes
 from durable_app.models import Status, Step, Workflow
 from durable_app.store import database
 
@@ -99,7 +100,7 @@ class RunColumns(RunLinks):
     @admin.display(description=_("Attributes"))
     def shown_attributes(self, run: Workflow) -> Any:
         """Return the attributes."""
-        pairs = " ".join(f"{name}={value}" for name, value in (run.attributes or {}).items())
+        pairs = " ".join(f"{name}={value}" for name, value in attributes(run.attributes).items())
         return cut(pairs) if pairs else display.NOTHING
 
     @admin.display(description=_("Worker"))

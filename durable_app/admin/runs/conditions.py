@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from durable_app import clock
 from durable_app.admin.keyset import WrongLink
 from durable_app.control.verbs import ACTIVE, FINISHED, UNSUCCESSFUL
+from durable_app.errors import InvalidOptionError
 from durable_app.filters import checked_filter
 from durable_app.identifiers import is_storable
 from durable_app.store import listing, runs
@@ -63,14 +64,17 @@ _LONGEST = 1000
 
 
 def conditions_of(parameters: Mapping[str, Any]) -> Conditions:
-    """Return what a link's parameters ask for; raises WrongLink, InvalidOptionError."""
+    """Return what a link's parameters ask for; raises WrongLink."""
     found: Conditions = {}
     for name, read in FILTERS.items():
         value = parameters.get(name)
         if value:
             _add(found, read(value))
     _add(found, searched(parameters.get(SEARCH) or ""))
-    checked_filter(found)
+    try:
+        checked_filter(found)
+    except InvalidOptionError as error:
+        raise WrongLink(str(error)) from error
     return found
 
 
@@ -78,13 +82,15 @@ def searched(text: str) -> Conditions:
     """Return what the words of a search ask for."""
     if len(text) > _LONGEST or not is_storable(text):
         raise WrongLink(_("Nothing can be found with this search."))
+    if _WORD.sub("", text).strip():
+        raise WrongLink(_("A quotation mark has no partner."))  # what is not understood is never passed over
     found: Conditions = {}
     for word in _WORD.findall(text):
         name, colon, value = word.partition(":")
-        value = _unquoted(value)
         if colon and name.startswith("attr.") and len(name) > 5:
             _add(found, {"attributes": {name[5:]: _json_or_text(value)}})
         elif colon and name in QUALIFIERS:
+            value = _unquoted(value)
             _add(found, _status(value) if name == "status" else {QUALIFIERS[name]: [value]})
         else:
             _add(found, _id(_unquoted(word)))

@@ -18,10 +18,8 @@ from durable_app.admin.keyset import WrongLink
 from durable_app.admin.options import options
 from durable_app.admin.runs.conditions import conditions_of
 from durable_app.admin.runs.links import RunLinks
-from durable_app.admin.runs.parts import shown_attributes
 from durable_app.control.actors import Actor
-from durable_app.errors import InvalidOptionError
-from durable_app.insight.payloads import failure, payload
+from durable_app.insight.payloads import attributes, failure, payload
 from durable_app.store import listing
 
 BATCH = 500
@@ -67,7 +65,7 @@ class Exports(RunLinks):
             return self.forbidden(request)
         try:
             conditions = conditions_of(request.GET)
-        except (WrongLink, InvalidOptionError) as error:
+        except WrongLink as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         form = ExportForm(request.POST or None)
         if not actor.may("view_payload"):
@@ -105,7 +103,7 @@ def exported(conditions: dict[str, Any], actor: Actor, payloads: bool, most: int
 
 def _row(run: Any, actor: Actor, payloads: bool) -> Row:
     row: Row = {name: getattr(run, name) for name in COLUMNS}
-    row["attributes"] = shown_attributes(run) or None
+    row["attributes"] = attributes(run.attributes) or None
     if payloads:
         may_see = actor.may("view_payload", run)
         for name in ("inputs", "output"):

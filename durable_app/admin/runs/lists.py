@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +25,8 @@ from durable_app.store.observing import limited
 
 FRAGMENT = "X-Durable-Fragment"
 """The header of a page that only wants its rows again."""
+
+ROWS = f"admin/durable_app/workflow/{'rows_unfold' if apps.is_installed('unfold') else 'rows'}.html"
 
 ORDERS: Mapping[str, Order] = {
     "": NEWEST,
@@ -120,15 +124,16 @@ class RunLists(RunColumns):
         etag = context["cl"].etag
         if request.headers.get("If-None-Match") == etag:
             return HttpResponseNotModified(headers={"ETag": etag})
-        response.template_name = "admin/durable_app/workflow/rows.html"
+        response.template_name = ROWS
         response.headers["ETag"] = etag
         response.headers["Cache-Control"] = "no-store"
         return response
 
     def count_view(self, request: HttpRequest) -> HttpResponse:
         """Return how many runs match, counted up to a limit: asked for after the page is there."""
-        conditions = conditions_of(request.GET)
-        found = visible(self.actor_of(request), conditions)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = visible(self.actor_of(request), conditions_of(request.GET))
         with limited():
             count = found.order_by().values_list("pk")[: COUNTED + 1].count()
         return JsonResponse({"count": min(count, COUNTED), "is_capped": count > COUNTED})

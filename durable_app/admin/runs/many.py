@@ -26,7 +26,6 @@ from durable_app.admin.runs.lists import visible
 from durable_app.control import bulk
 from durable_app.control.operator import Operator, Result
 from durable_app.control.verbs import VERBS, Verb
-from durable_app.errors import InvalidOptionError
 from durable_app.models import Workflow
 from durable_app.store import database
 from durable_app.store.bulk_operations import COUNTED
@@ -130,7 +129,7 @@ class ManyRuns(RunLinks):
             return self.forbidden(request)
         try:
             conditions = conditions_of(request.GET)
-        except (WrongLink, InvalidOptionError) as error:
+        except WrongLink as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         found = visible(operator.actor, conditions)
         count = counted(found)

@@ -16,7 +16,7 @@ from durable_app.admin.runs.links import RunLinks
 from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.admin.runs.parts import Look
 from durable_app.admin.runs.steps import one_step, step_page
-from durable_app.insight.payloads import failure, payload
+from durable_app.insight.payloads import attributes, failure, payload
 from durable_app.insight.reasons import why
 from durable_app.insight.timeline import short
 from durable_app.models.workflow import TERMINAL
@@ -113,7 +113,7 @@ class RunPages(RunLinks):
             identifier=display.identifier(run.workflow_id),
             short_name=display.short_name(run.name),
             facts=self._facts(run),
-            attributes=parts.shown_attributes(run),
+            attributes=attributes(run.attributes),
             is_live=run.status not in TERMINAL,
             buttons=found,
             fork_url=next((one.url for one in found if one.verb.name == "fork" and not one.refusal), ""),

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from durable_app.admin.keyset import WrongLink
 from durable_app.control.actors import Actor, policy
-from durable_app.insight.payloads import Payload, failure, payload, plain, redacted
+from durable_app.identifiers import is_storable
+from durable_app.insight.payloads import Payload, attributes, failure, payload
 from durable_app.models import (
     Approval,
     AuditEvent,
@@ -54,14 +55,8 @@ def values(look: Look) -> dict[str, Any]:
         "inputs": payload(run.inputs, run.serialization, may_see=may_see, is_inputs=True),
         "output": payload(run.output, run.serialization, may_see=may_see),
         "error": failure(run.error, may_see=may_see),
-        "attributes": shown_attributes(run),
+        "attributes": attributes(run.attributes),
     }
-
-
-def shown_attributes(run: Any) -> dict[str, Any]:
-    """Return a run's attributes, redacted."""
-    found: dict[str, Any] = redacted(plain(run.attributes or {}))
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +97,7 @@ def streams(look: Look) -> dict[str, Any]:
     )
     chosen = look.parameters.get("stream") or (keys[0]["key"] if keys else "")
     offset = look.parameters.get("offset") or "0"
-    if not offset.isdecimal() or len(offset) > 9:
+    if not offset.isdecimal() or len(offset) > 9 or not is_storable(chosen):
         raise WrongLink(_("There is no such place in a stream."))
     page = list(entries.filter(key=chosen, offset__gte=int(offset)).order_by("offset")[: MOST + 1])
     return {
@@ -191,7 +186,7 @@ def raw(look: Look) -> dict[str, Any]:
         if field.attname in _PAYLOADS and value is not None:
             value = _("%(size)d bytes") % {"size": len(value.encode())}
         if field.attname == "attributes":
-            value = shown_attributes(look.run)
+            value = attributes(look.run.attributes)
         columns.append((field.attname, value))
     return {"columns": columns}
 

@@ -13,9 +13,12 @@ from durable_app.admin.runs.drawing import Drawing, Line, drawn
 from durable_app.control.actors import Actor, policy
 from durable_app.identifiers import is_storable
 from durable_app.insight.payloads import Payload, payload
-from durable_app.insight.timeline import MOST_ROWS, Row, timeline
+from durable_app.insight.timeline import Row, timeline
 from durable_app.models import Step, Workflow
 from durable_app.store import database
+
+MOST = 100
+"""Steps of a page, which stays below 150 KiB with them."""
 
 INLINE = 300
 """Characters of an output that stands in the table; a longer one has a page of its own."""
@@ -61,7 +64,7 @@ class StepPage:
     @property
     def earlier(self) -> int:
         """Where the page before this one begins."""
-        return max(1, self.first - MOST_ROWS)
+        return max(1, self.first - MOST)
 
     @property
     def later(self) -> int:
@@ -82,7 +85,7 @@ def step_page(run: Any, actor: Actor, first: str | None) -> StepPage:
     page = _page(steps, begin)
     shown_to = page[-1].position if page else last
     family = _children(page, actor)
-    drawing = drawn(timeline(run, page, family, clock.now(), MOST_ROWS), _anchor)
+    drawing = drawn(timeline(run, page, family, clock.now(), len(page)), _anchor)
     entries = _entries(drawing, page, family, may_see=actor.may("view_payload", run))
     return StepPage(drawing=drawing, entries=entries, first=begin, last=last, shown_to=shown_to)
 
@@ -118,7 +121,7 @@ def _steps(run: Any) -> Any:
 
 def _first(given: str | None, last: int) -> int:
     if given is None:
-        return max(1, last - MOST_ROWS + 1)
+        return max(1, last - MOST + 1)
     if not given.isdecimal() or len(given) > 9:
         raise WrongLink("There is no such step.")
     return max(1, int(given))
@@ -133,9 +136,9 @@ def _page(steps: Any, first: int) -> list[Any]:
         .annotate(size=Length("output"))
         .annotate(short_output=short, failure=failed)
         .defer("output", "error")
-        .order_by("position")[: MOST_ROWS + 1]
+        .order_by("position")[: MOST + 1]
     )
-    if len(rows) > MOST_ROWS and rows[-1].position > rows[0].position:
+    if len(rows) > MOST and rows[-1].position > rows[0].position:
         rows = [row for row in rows if row.position < rows[-1].position]
     rows.sort(key=_place)
     for row in rows:
