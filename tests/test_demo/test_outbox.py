@@ -107,7 +107,7 @@ def test_the_shop_s_signature_convinces_the_receiver(settings):
 
 @pytest.mark.parametrize(
     "header",
-    ["", "nonsense", "t=,v1=", "t=1e9,v1=0", f"t={int(time.time())}", f"v1={'0' * 64}"],
+    ["", "nonsense", "t=,v1=", "t=1e9,v1=0", "t=1795381351", f"v1={'0' * 64}"],
 )
 def test_what_is_no_signature_convinces_nobody(header):
     """Nor does it break the receiver."""
