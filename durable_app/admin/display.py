@@ -8,6 +8,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from durable_app import clock
 from durable_app.insight.timeline import short
@@ -45,20 +46,21 @@ def mark(kind: str, shape: str, label: Any, title: str = "") -> SafeString:
     )
 
 
-def identifier(text: str | None, url: str = "") -> SafeString:
-    """Return an id on one line: the middle of a long one left out, all of it in the title, and copied."""
+def identifier(text: str | None, url: str = "", *, is_copied: bool = True, is_cut: bool = True) -> SafeString:
+    """Return an id on one line: the middle of a long one left out, all of it in the title."""
     if not text:
         return NOTHING
-    cut = text if len(text) <= 20 else f"{text[:9]}…{text[-10:]}"
+    cut = text if len(text) <= 18 or not is_cut else f"{text[:8]}…{text[-9:]}"
     tag = '<a class="durable-id" href="{}" title="{}">{}</a>'
     shown = (
         format_html(tag, url, text, cut)
         if url
         else format_html('<span class="durable-id" title="{}">{}</span>', text, cut)
     )
-    return format_html(
-        '{}<button type="button" class="durable-copy" data-durable-copy="{}"></button>', shown, text
-    )
+    if not is_copied:
+        return shown
+    button = '{}<button type="button" class="durable-copy" aria-label="{}" data-durable-copy="{}"></button>'
+    return format_html(button, shown, _("Copy"), text)
 
 
 def short_name(name: str) -> SafeString:

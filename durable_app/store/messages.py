@@ -9,10 +9,7 @@ from durable_app import clock, serialization
 from durable_app.errors import NonExistentWorkflowError
 from durable_app.models import Event, EventHistory, Message, Wait, Workflow
 from durable_app.serialization import places
-from durable_app.store import database, notify, waits
-from durable_app.store.postgres_messages import publish as publish_at_once
-from durable_app.store.postgres_messages import send as send_at_once
-from durable_app.store.postgres_messages import take as take_at_once
+from durable_app.store import database, notify, postgres_messages, waits
 from durable_app.store.records import Checkpoint, Parcel, Payload, Position
 from durable_app.store.steps import fence, landed, record_within
 from durable_app.store.waits import News
@@ -34,7 +31,7 @@ def send(
     sending run with its attempt and id, which must still hold; ``step`` its checkpoint, recorded in the same
     transaction. Raises NonExistentWorkflowError for an unknown destination.
     """
-    if len(parcels) == 1 and not to_forks and _at_once(send_at_once, parcels[0], sender, step):
+    if len(parcels) == 1 and not to_forks and _at_once(postgres_messages.send, parcels[0], sender, step):
         _announce(News("message", parcels[0].destination, parcels[0].topic))
         return
     with database.transact():
@@ -129,7 +126,7 @@ def consume(step: Checkpoint, workflow_id: str, topic: str, *, last_chance: bool
     Returns the message as it stands in the step. Without a message returns None, and records the step's own
     output (that nothing came) only if ``last_chance``.
     """
-    if (found := _at_once(take_at_once, step, topic)) is not None:
+    if (found := _at_once(postgres_messages.take, step, topic)) is not None:
         return found
     with database.transact():
         fence(step.run, step.attempt, workflow_id)
@@ -161,7 +158,7 @@ def set_event(
 ) -> None:
     """Publish a key's value; with ``step`` also its history and the checkpoint, all at once."""
     news = News("event", workflow_id, key)
-    if _at_once(publish_at_once, (run, attempt), key, payload, step):
+    if _at_once(postgres_messages.publish, (run, attempt), key, payload, step):
         _announce(news)
         return
     now = clock.now()

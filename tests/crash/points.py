@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
+from durable_app.store import messages
 from durable_app.store.records import Checkpoint, Entry, NewRun, Outcome
 
 Moment = Literal["before", "uncommitted", "after"]
@@ -31,6 +32,8 @@ class Point:
     target: str
     when: Moment
     counts: Hit = lambda args, result: True
+    in_general: bool = False
+    """Whether messages and events go the general way, also where one statement would do."""
 
 
 def _writes(kind: type) -> Hit:
@@ -61,11 +64,14 @@ POINTS = {
     "reading-history": Point(target="store.steps.histories", when="after", counts=_found),
     "before-checkpoint": Point(target="store.database.commit", when="before", counts=_writes(Checkpoint)),
     "after-checkpoint": Point(target="store.database.commit", when="after", counts=_writes(Checkpoint)),
-    "recording": Point(target="store.steps.record_within", when="after"),
+    "recording": Point(target="store.steps.record_within", when="after", in_general=True),
     "after-transaction": Point(target="engine.transactions._Attempt.run", when="after"),
     "receipt-begun": Point(target="store.steps.claim_receipt", when="after"),
     "receipt": Point(target="store.steps.leave_receipt", when="after"),
     "consumed": Point(target="store.messages.consume", when="after", counts=_found),
+    "taken": Point(target="store.postgres_messages.take", when="after", counts=_found),
+    "sent": Point(target="store.postgres_messages.send", when="after", counts=_found),
+    "published": Point(target="store.postgres_messages.publish", when="after", counts=_found),
     "launched": Point(target="store.runs.launch_child", when="after"),
     "before-outcome": Point(target="store.database.commit", when="before", counts=_writes(Outcome)),
     "after-outcome": Point(target="store.database.commit", when="after", counts=_writes(Outcome)),
@@ -98,6 +104,8 @@ POINTS = {
 def arm(name: str, nth: int) -> None:
     """Let this process die at the nth hit of a point."""
     point = POINTS[name]
+    if point.in_general:
+        messages._at_once = lambda *args: None
     path, _, attribute = point.target.rpartition(".")
     owner = _resolved(path)
     original = getattr(owner, attribute)

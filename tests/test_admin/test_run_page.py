@@ -361,6 +361,26 @@ def test_the_family_and_the_forks(boss: Client) -> None:
     assert page_of(beyond) not in text
 
 
+TRACE = """Traceback (most recent call last):
+  File "/venv/lib/python3.13/site-packages/django/db/x.py", line 1, in of_a_library
+    raise
+  File "/srv/shop/payments.py", line 7, in of_the_project
+    return pay()
+           ^^^^^
+shop.Declined: no money
+"""
+
+
+def test_a_traceback_shows_the_projects_frames_first(boss: Client) -> None:
+    """A4. The whole of it is folded below."""
+    error = json.dumps({"type": "shop.Declined", "message": "no", "traceback": TRACE})
+    text = boss.get(page_of(made(Status.ERROR, error=error))).content.decode()
+    above, _details, below = text.partition("Whole traceback")
+    assert "of_the_project" in above
+    assert "of_a_library" not in above
+    assert "of_a_library" in below
+
+
 def test_errors_are_texts_whatever_they_say(boss: Client) -> None:
     """A4. Stored by another version, portable, or broken."""
     for error in (ERROR, '{"name":"E","message":"portable"}', "no JSON", "[]", '{"type":1}'):

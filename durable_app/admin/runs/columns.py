@@ -66,7 +66,7 @@ class RunColumns(RunLinks):
     @admin.display(description=_("ID"))
     def shown_id(self, run: Workflow) -> SafeString:
         """Return the id, which leads to the run's page."""
-        return display.identifier(run.workflow_id, self.object_url(run.pk))
+        return display.identifier(run.workflow_id, self.object_url(run.pk), is_copied=False)
 
     @admin.display(description=_("Queue"))
     def shown_queue(self, run: Workflow) -> Any:

@@ -110,7 +110,7 @@ class RunPages(RunLinks):
             tab=tab,
             tabs=[(name, one.label) for name, one in TABS.items()],
             badge=display.badge(run.status),
-            identifier=display.identifier(run.workflow_id),
+            identifier=display.identifier(run.workflow_id, is_cut=False),
             short_name=display.short_name(run.name),
             facts=self._facts(run),
             attributes=attributes(run.attributes),

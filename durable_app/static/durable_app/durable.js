@@ -77,15 +77,20 @@ const fetchRegion = async () => {
 const parsed = (text) => new DOMParser().parseFromString(text, "text/html").body;
 const keyOf = (row) => row.querySelector("a.durable-id")?.getAttribute("href");
 
-// Rows that are there are renewed in place; new ones wait behind a button.
+// The cells of rows that are there are renewed, never the rows: the admin's script holds on to their check
+// boxes. New rows wait behind a button.
+const cellsOf = (row) => [...row.cells].filter((cell) => !cell.classList.contains("action-checkbox"));
 const renewRows = (text) => {
   const fresh = parsed(text);
   const known = new Map(all("tbody tr", region).map((row) => [keyOf(row), row]));
   let added = 0;
   for (const row of all("tbody tr", fresh)) {
     const old = known.get(keyOf(row));
-    if (old) old.replaceWith(document.importNode(row, true));
-    else added += 1;
+    if (!old) added += 1;
+    else if (!old.contains(document.activeElement)) {
+      const fresh = cellsOf(row);
+      cellsOf(old).forEach((cell, at) => cell.replaceChildren(...(fresh[at]?.childNodes ?? [])));
+    }
   }
   const pill = document.querySelector("[data-durable-pill]");
   if (pill) {
@@ -144,4 +149,4 @@ document.addEventListener("keydown", (event) => {
 
 enhance();
 setUp();
-refresh();
+if (seconds) timer = setTimeout(refresh, seconds * 1000);
