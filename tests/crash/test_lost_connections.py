@@ -26,16 +26,16 @@ STATEMENTS = {
     "fence": b'FROM "durable_app_workflow" WHERE "durable_app_workflow"."id" = ',
     "child": b"INSERT INTO durable_app_workflow",
     "effect": b'INSERT INTO "shop_effect"',
-    "claim": b"WITH ready AS MATERIALIZED",
+    "claim": b"WITH line AS MATERIALIZED",
     "checkpoint": b"INSERT INTO durable_app_step",
+    "event": b"INSERT INTO durable_app_event (",
+    "receive": b"UPDATE durable_app_message",
+    "send": b"INSERT INTO durable_app_message",
     "outcome": b"UPDATE durable_app_workflow AS run\nSET status =",
 }
 TRANSACTIONS = {
     "transaction": b'INSERT INTO "shop_effect"',
-    "event": b'INSERT INTO "durable_app_event"',
-    "receive": b'UPDATE "durable_app_message"',
     "launch": b"INSERT INTO durable_app_workflow",
-    "send": b'INSERT INTO "durable_app_message"',
     "park": b"SET \"status\" = 'WAITING'",
     "wake": b'DELETE FROM "durable_app_wait"',
 }
