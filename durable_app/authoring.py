@@ -13,7 +13,12 @@ from durable_app.decorators import Step, Transaction
 from durable_app.engine import continuing, sagas
 from durable_app.engine.context import require_trunk
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
-from durable_app.errors import InvalidOptionError, WorkflowFunctionNotFoundError
+from durable_app.errors import (
+    ConflictingRegistrationError,
+    InvalidOptionError,
+    WorkflowFunctionNotFoundError,
+)
+from durable_app.registry import registry
 
 P = ParamSpec("P")
 
@@ -24,7 +29,8 @@ def compensate(undo: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> 
     If the workflow raises, is cancelled or passes its deadline, all that was registered is called, the last
     first. Register before the step that is to be undone, with arguments known by then, and let the undoing
     bear that the step has not happened. Raises WorkflowFunctionNotFoundError for what is no ``@step`` or
-    ``@transaction``, InvalidOptionError for an async one in a sync workflow, SerializationError.
+    ``@transaction``, ConflictingRegistrationError for one whose name another module uses too,
+    InvalidOptionError for an async one in a sync workflow, SerializationError.
     """
     drive_blocking(_compensate_flow("compensate", undo, args, kwargs), "acompensate")
 
@@ -42,6 +48,12 @@ def _compensate_flow(verb: str, undo: Any, args: tuple[Any, ...], kwargs: dict[s
         name = getattr(undo, "__qualname__", repr(undo))
         raise WorkflowFunctionNotFoundError(
             f"{name} cannot be found again by its name: {verb}() takes a function with @step or @transaction."
+        )
+    registered: Any = registry.steps.get(found.name)
+    if registered is not found and registered.func.__module__ != found.func.__module__:
+        raise ConflictingRegistrationError(
+            f"The step name {found.name!r} is also that of a function in {registered.func.__module__}, which "
+            f"would be called instead: give one of them a name of its own, @step(name=...)."
         )
     if found.is_async and not on_event_loop():
         raise InvalidOptionError(

@@ -48,19 +48,12 @@ class OnDemand:
                 time.sleep(RETRY)
 
 
-def _is_tested() -> bool:
-    return database.under_test()
-
-
 _processes: dict[int, OnDemand] = {}
 
 
 def want() -> None:
-    """Let this process hear what others announce, if the database can carry it; returns at once.
-
-    Not under a test runner: its database could not be dropped while somebody listens.
-    """
-    if not database.is_postgres() or database.is_pooled() or _is_tested():
+    """Let this process hear what others announce, if the database can carry it; returns at once."""
+    if not database.is_postgres() or database.is_pooled() or database.joins_caller():
         return
     found = _processes.get(os.getpid())
     if found is None and notify.is_listening():

@@ -25,43 +25,43 @@ BROKEN: set[str] = set()
 """What cannot be undone now."""
 
 
-@step
+@step(name="trips.book")
 def book(what: str) -> str:
     LOG.append(f"book {what}")
     return f"{what} booked"
 
 
-@step
+@step(name="trips.unbook")
 def unbook(what: str, *, why: str = "") -> None:
     LOG.append(f"unbook {what}{why}")
     if what in BROKEN:
         raise ValueError(f"no way to unbook {what}")
 
 
-@step(retries_allowed=True, interval_seconds=0.01, max_attempts=3)
+@step(name="trips.unbook_at_last", retries_allowed=True, interval_seconds=0.01, max_attempts=3)
 def unbook_at_last(what: str) -> None:
     LOG.append(f"try to unbook {what}")
     if LOG.count(f"try to unbook {what}") < 3:
         raise ValueError("not yet")
 
 
-@step
+@step(name="trips.aunbook")
 async def aunbook(what: str) -> None:
     await asyncio.sleep(0)
     LOG.append(f"aunbook {what}")
 
 
-@transaction
+@transaction(name="trips.refund")
 def refund(what: str) -> None:
     Effect.objects.create(workflow_id="refund", step=what)
 
 
-@step
+@step(name="trips.fail")
 def fail() -> None:
     raise RuntimeError("no seat left")
 
 
-@step
+@step(name="trips.die")
 def die() -> None:
     raise Crash
 
@@ -131,7 +131,7 @@ async def abranches() -> None:
     await fail.acall()
 
 
-@step
+@step(name="trips.cancel_me")
 def cancel_me(workflow_id: str) -> None:
     cancel_workflow(workflow_id)
 

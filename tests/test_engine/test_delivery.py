@@ -59,23 +59,15 @@ def nobody_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timers, "LONGEST_LOOK", FOR_EVER)
     monkeypatch.setattr(timers, "HEARING_LOOK", FOR_EVER)
     monkeypatch.setattr(timers, "LISTEN_AFTER", -1.0)
-    monkeypatch.setattr(listening, "_is_tested", lambda: False)
-
-
-@pytest.fixture(autouse=True)
-def nobody_goes_on_listening() -> Iterator[None]:
-    """End what a test has made this process listen to: the database is to be dropped."""
-    yield
-    for found in listening._processes.values():
-        found._wanted_until = 0.0
-    wait_until(lambda: not notify.is_listening())
 
 
 @pytest.fixture
 def pooled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """Say to this process, and to those started with this environment, that a pooler stands between."""
     monkeypatch.setitem(connections["default"].settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
-    monkeypatch.setattr(listening, "_is_tested", lambda: False)
+    for earlier in listening._processes.values():  # another test's, which would go on for a while
+        earlier._wanted_until = 0.0
+    wait_until(lambda: not notify.is_listening())
     write_settings(tmp_path, 'DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True')
     return project_env(tmp_path)
 

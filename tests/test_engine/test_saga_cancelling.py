@@ -83,7 +83,9 @@ def test_a_cancelled_run_is_undone_by_a_run_of_its_own(func: Any, parks: None) -
     assert (companion.parent_workflow_id, companion.attributes) == ("w", {"tenant": 7})
     assert finish("w-compensation") == 2
     assert [*BOOKED, *undone(func)] == LOG
-    assert [name for _, name in step_names("w-compensation")] == [one.split()[0] for one in undone(func)]
+    assert [name for _, name in step_names("w-compensation")] == [
+        f"trips.{one.split()[0]}" for one in undone(func)
+    ]
     with pytest.raises(AwaitedWorkflowCancelledError):
         get_result("w", timeout=0)
 
@@ -128,7 +130,7 @@ def test_a_cancellation_while_the_run_undoes_itself_leaves_the_rest_to_a_compani
         wait_for_status("w", Status.CANCELLED)
         assert get_result("w-compensation", timeout=60) == 2
     assert LOG == ["unbook last", "unbook first"]
-    assert [name for _, name in step_names("w-compensation")] == ["cancel_me", "unbook"]
+    assert [name for _, name in step_names("w-compensation")] == ["trips.cancel_me", "trips.unbook"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -139,7 +141,7 @@ def test_a_companion_tells_what_could_not_be_undone_and_can_be_run_again(parks: 
     cancel_workflow("w")
     with pytest.raises(CompensationError, match="1 compensations failed") as caught:
         finish("w-compensation")
-    assert caught.value.failures == ["'unbook' failed: ValueError: no way to unbook hotel"]
+    assert caught.value.failures == ["'trips.unbook' failed: ValueError: no way to unbook hotel"]
     assert [*BOOKED, *undone(trip)] == LOG
     BROKEN.clear()
     rewind_workflow("w-compensation", 1)

@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from durable_app import (
+    ConflictingRegistrationError,
     InvalidOptionError,
     NotAllowedInStepError,
     NotInWorkflowError,
@@ -83,15 +84,15 @@ def test_a_failing_run_undoes_itself_and_keeps_its_error(func: Any) -> None:
         finish("w")
     assert [*BOOKED, *undone(func)] == LOG
     assert status("w") == Status.ERROR
-    first = "unbook" if func is trip else "aunbook"
+    first = "trips.unbook" if func is trip else "trips.aunbook"
     assert step_names("w") == [
         (1, "durable.compensate"),
         ("1.0.1", first),
-        (2, "book"),
+        (2, "trips.book"),
         (3, "durable.compensate"),
-        ("3.0.1", "unbook"),
-        (4, "book"),
-        (5, "fail"),
+        ("3.0.1", "trips.unbook"),
+        (4, "trips.book"),
+        (5, "trips.fail"),
     ]
     assert not list_workflows(workflow_id_prefix="w-")
 
@@ -123,7 +124,7 @@ def test_each_compensation_is_retried_by_its_own_options() -> None:
         finish("w")
     assert ["unbook flight", *["try to unbook hotel"] * 3] == LOG
     assert Effect.objects.filter(workflow_id="refund").count() == 1
-    assert Step.objects.get(name="unbook_at_last").tries == 3
+    assert Step.objects.get(name="trips.unbook_at_last").tries == 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -136,7 +137,7 @@ def test_what_cannot_be_undone_does_not_stop_the_others(func: Any) -> None:
         finish("w")
     assert str(caught.value) == "no seat left"
     assert caught.value.__notes__ == [
-        "The compensation 'unbook' failed: ValueError: no way to unbook hotel",
+        "The compensation 'trips.unbook' failed: ValueError: no way to unbook hotel",
     ]
     assert [*BOOKED, *undone(func)] == LOG
 
@@ -172,7 +173,7 @@ def test_a_crash_while_undoing_goes_on_where_it_was() -> None:
         crash(crashes)
     assert LOG == ["unbook last"]
     Step.objects.filter(name="durable.compensate", position=2).update(
-        output='{"step":"unbook","args":["again"],"kwargs":{}}'
+        output='{"step":"trips.unbook","args":["again"],"kwargs":{}}'
     )
     with pytest.raises(RuntimeError, match="no seat left"):
         finish("w")
@@ -198,12 +199,15 @@ def test_misuse_is_told_at_the_call() -> None:
     with pytest.raises(NotInWorkflowError, match=r"^acompensate\(\) must be called"):
         acompensate(unbook, "flight")
     bound: Any = Bound().method
+    namesake: Any = step(name="trips.unbook")(plain_function)
+    step(name="trips.unbook")(unbook.func)  # the other one, registered last
     cases: list[tuple[Any, type[Exception], str]] = [
         (lambda: compensate(plain_function), WorkflowFunctionNotFoundError, "takes a function with @step"),
         (lambda: compensate(trip), WorkflowFunctionNotFoundError, "takes a function with @step"),
         (lambda: compensate(bound), WorkflowFunctionNotFoundError, "takes a function with @step"),
+        (lambda: compensate(namesake, "x"), ConflictingRegistrationError, "is also that of a function in"),
         (lambda: compensate(aunbook, "x"), InvalidOptionError, "is async"),
-        (lambda: compensate(unbook, object()), SerializationError, "compensation 'unbook'"),  # type: ignore[arg-type]
+        (lambda: compensate(unbook, object()), SerializationError, "compensation 'trips.unbook'"),  # type: ignore[arg-type]
         (lambda: compensate_in_a_step(), NotAllowedInStepError, "compensate_in_a_step"),
     ]
     for call, error, message in cases:
