@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from durable_app import retrieve_workflow, send, start_workflow
 from durable_app.worker.worker import Worker
@@ -18,7 +19,11 @@ pytestmark = [
 
 Start = Callable[..., Victim]
 
+# On PostgreSQL events and messages are one statement each, and crash at the points at the list's end.
+RECORDED_APART = [] if connection.vendor == "postgresql" else [("recording", 4), ("recording", 5)]
+
 CRASHES = [
+    *RECORDED_APART,
     ("claiming", 1),
     ("claimed", 1),
     ("claimed", 2),
@@ -31,8 +36,6 @@ CRASHES = [
     ("recording", 1),
     ("recording", 2),
     ("recording", 3),
-    ("recording", 4),
-    ("recording", 5),
     ("consumed", 1),
     ("launched", 1),
     ("after-transaction", 1),
