@@ -67,8 +67,11 @@ def _work(budget: float) -> int:
 def _has_more(worker: Worker, seconds: float) -> bool:
     """Return whether something is to be done, or will be within so many seconds.
 
-    What is due is looked at before what is ready: the one becomes the other.
+    What is due becomes ready, and what executes becomes due when it parks: a look at the one between two
+    looks at the other misses neither.
     """
+    if not worker.run_until_idle(timeout=0):
+        return True
     until = clock.now() + timedelta(seconds=seconds)
     if any(moment is not None and moment <= until for moment in due.next_due()[:2]):
         return True

@@ -10,6 +10,7 @@ from pytest_django import DjangoDbBlocker
 from durable_app.incarnation import forget_callers
 from durable_app.worker.worker import Worker
 from tests.databases import to_url
+from tests.emptying import empty_quickly
 
 END_OTHER_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -30,6 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Let PostgreSQL drop the test databases even if a test left a thread connected to one."""
+    empty_quickly()
     yield
     with django_db_blocker.unblock():
         for connection in connections.all():

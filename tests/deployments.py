@@ -12,6 +12,7 @@ from tests.helpers import Crash, crash, execute_again
 done: list[str] = []
 deployed: dict[str, Callable[[], Any]] = {}
 dies_in: set[str] = set()
+died: list[str] = []
 
 
 def forget() -> None:
@@ -19,10 +20,12 @@ def forget() -> None:
     done.clear()
     deployed.clear()
     dies_in.clear()
+    died.clear()
 
 
 def act(what: str) -> str:
     if what in dies_in:
+        died.append(what)
         raise Crash
     done.append(what)
     return what

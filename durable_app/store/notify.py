@@ -9,6 +9,8 @@ import atexit
 import contextlib
 import logging
 import os
+import selectors
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -38,6 +40,9 @@ LONGEST_PAYLOAD = 7_000
 """Bytes; PostgreSQL refuses 8,000. Beyond it workers are told to look at everything."""
 
 EVERYTHING = "*"
+
+LOOK = 1.0
+"""Seconds between two looks of a listening thread whether it shall end."""
 
 
 class Bulletin:
@@ -205,8 +210,11 @@ def is_listening() -> bool:
     return _listening.get(os.getpid(), 0) > 0
 
 
-def listen(is_over: Callable[[], bool]) -> None:
-    """Pass on what other processes announce, until ``is_over`` says so; PostgreSQL only."""
+def listen(is_over: Callable[[], bool], bell: socket.socket | None = None) -> None:
+    """Pass on what other processes announce, until ``is_over`` says so; PostgreSQL only.
+
+    That is asked every ``LOOK`` seconds, and at once when there is something to read from ``bell``.
+    """
     import psycopg  # noqa: PLC0415  (only where it is used)
 
     from durable_app.store.postgres import CHANNEL  # noqa: PLC0415
@@ -214,12 +222,20 @@ def listen(is_over: Callable[[], bool]) -> None:
     params: dict[str, Any] = database.connection().get_connection_params()
     for name in ("cursor_factory", "context"):
         params.pop(name, None)
-    with psycopg.connect(**{**params, "autocommit": True}) as connection, _counted():
+    with (
+        psycopg.connect(**{**params, "autocommit": True}) as connection,
+        selectors.DefaultSelector() as selector,
+        _counted(),
+    ):
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        if bell is not None:
+            selector.register(bell, selectors.EVENT_READ)
         connection.execute(f"LISTEN {CHANNEL}")
         bulletin.announce([EVERYTHING])  # what was said while nobody listened
         while not is_over():
-            for message in connection.notifies(timeout=0.5):
+            for message in connection.notifies(timeout=0):
                 bulletin.announce(message.payload.split("\n"))
+            selector.select(LOOK)
 
 
 @contextlib.contextmanager

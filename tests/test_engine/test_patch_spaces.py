@@ -18,7 +18,6 @@ from durable_app import (
     patch,
     start_workflow,
 )
-from durable_app.models import Workflow
 from durable_app.worker.worker import Worker
 from tests.deployments import (
     achanging,
@@ -26,6 +25,7 @@ from tests.deployments import (
     arun,
     crash_here,
     deployed,
+    died,
     dies_in,
     do,
     done,
@@ -103,7 +103,7 @@ def test_coroutines_are_patched_like_functions(step: str) -> None:
     with SetWorkflowID("run"):
         start_workflow(achanging)
     with Worker(threads=1) as worker:
-        wait_until(lambda: Workflow.objects.get().attempt > 0 and not worker.busy)
+        wait_until(lambda: died and not worker.busy)
     dies_in.clear()
     expected = ["a", "new b", "c"] if step == "b" else ["a", "b", "c"]
     assert recover(anew) == expected
