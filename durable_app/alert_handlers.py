@@ -4,12 +4,15 @@ The mail goes to ``ADMINS``; the webhook to ``DURABLE["ALERT_WEBHOOK"]``, as JSO
 """
 
 import json
-import urllib.request
+from http.client import HTTPMessage
+from typing import IO
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import mail_admins
 
-from durable_app import conf
+from durable_app import conf, workflow_id
 
 TIMEOUT = 10.0
 """Seconds that a webhook has to answer."""
@@ -27,5 +30,25 @@ def webhook(name: str, message: str, metadata: dict[str, str]) -> None:
     if not url.startswith(("https://", "http://")):
         raise ImproperlyConfigured(f"DURABLE['ALERT_WEBHOOK'] is to be the URL of a webhook, not {url!r}.")
     body = json.dumps({"name": name, "message": message, "metadata": metadata}).encode()
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
-    urllib.request.urlopen(request, timeout=TIMEOUT).close()  # noqa: S310  (the scheme is checked above)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "durable_app",
+        # A crash behind the delivery repeats it: who must not page twice tells them apart by this.
+        "Idempotency-Key": workflow_id() or "",
+    }
+    request = Request(url, data=body, headers=headers)  # noqa: S310  (the scheme is checked above)
+    try:
+        build_opener(_NoRedirect).open(request, timeout=TIMEOUT).close()
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Makes a redirect an error: it would be followed by a GET, which carries no alert."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        """Follow none."""
+        return

@@ -61,11 +61,11 @@ class ApprovalOptions(TypedDict, total=False):
 def wait_for_approval(title: str, **options: Unpack[ApprovalOptions]) -> Answer | None:
     """Ask people, and wait for the answer; None if nobody answered in time.
 
-    ``description`` is plain text, ``form`` a class registered with ``approval_form`` to be filled in,
-    ``context`` a dict of plain JSON shown beside it. ``assignee_group`` names the group whose members may
-    answer, ``permission`` (such as "shop.refund") what it takes instead of the general one; ``timeout`` is
-    in seconds or a timedelta, None waits for ever. A waiting run costs a row. Raises NotInWorkflowError,
-    NotAllowedInStepError, InvalidOptionError for a form that is not registered.
+    ``description`` is text with a little Markdown, ``form`` a class registered with ``approval_form`` to be
+    filled in, ``context`` a dict of plain JSON shown beside it. ``assignee_group`` names the group whose
+    members may answer, ``permission`` (such as "shop.refund") what it takes instead of the general one;
+    ``timeout`` is in seconds or a timedelta, None waits for ever. A waiting run costs a row. Raises
+    NotInWorkflowError, NotAllowedInStepError, InvalidOptionError for a form that is not registered.
     """
     return drive_blocking(_flow("wait_for_approval", title, options), "await_for_approval")
 

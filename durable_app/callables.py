@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
+from durable_app import serialization
 from durable_app.arguments import HintsValidator
 from durable_app.engine import calls
 from durable_app.engine.context import Scope, current
@@ -21,14 +22,18 @@ from durable_app.errors import (
     WorkflowFunctionNotFoundError,
 )
 from durable_app.handles import WorkflowHandle, refuse_in_transaction
+from durable_app.identifiers import is_storable
 from durable_app.incarnation import callers_lease, known_lease
-from durable_app.registry import Binding, Definition, Validator, registry
+from durable_app.registry import TEMPORARY, UNDO, Binding, Definition, Validator, registry
 from durable_app.store import database
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 NAME_LENGTH = 255
+
+RESERVED = ("durable.", TEMPORARY, UNDO)
+"""Beginnings of names that tell the engine's own steps and workflows from the project's."""
 
 
 class ConfiguredInstance:
@@ -48,7 +53,7 @@ class Decorated(Generic[P, R]):
 
     def __init__(self, func: Any, name: str | None) -> None:
         self.func, self.binding = _unwrapped(func)
-        self.name = _checked_name(name or self.func.__qualname__)
+        self.name = checked_name(self.func.__qualname__ if name is None else name, self.func)
         self.is_async = iscoroutinefunction(self.func)
         self.required_roles: tuple[str, ...] | None = getattr(self.func, REQUIRED_ROLES, None)
         """None where nothing is said: the class may say it."""
@@ -83,10 +88,26 @@ def _unwrapped(func: Any) -> tuple[Callable[..., Any], Binding]:
     return func, "function"
 
 
-def _checked_name(name: str) -> str:
-    if not name.strip() or len(name) > NAME_LENGTH:
-        raise InvalidOptionError(f"a name has 1 to {NAME_LENGTH} characters, not {len(name)}")
+def checked_name(name: Any, func: Any) -> str:
+    """Return the name under which a function is recorded, or raise InvalidOptionError."""
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH or not is_storable(name):
+        raise InvalidOptionError(f"a name is a text of 1 to {NAME_LENGTH} characters, not {name!r}")
+    is_ours = str(getattr(func, "__module__", "")).partition(".")[0] == __package__
+    if name.startswith(RESERVED) and not is_ours:
+        raise InvalidOptionError(f"names that start with {', '.join(RESERVED)} are the engine's: {name!r}")
     return name
+
+
+def _check_options(max_recovery_attempts: Any, serialization_type: Any, validate_args: Any) -> None:
+    most = max_recovery_attempts
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
+        raise InvalidOptionError(
+            f"max_recovery_attempts is a whole number from zero on, or None, not {most!r}"
+        )
+    if serialization_type not in (None, "portable", "native"):
+        serialization.wanted(serialization_type)
+    if not isinstance(validate_args, bool) and not callable(validate_args):
+        raise InvalidOptionError(f"validate_args is True, False or a function, not {validate_args!r}")
 
 
 class Workflow(Decorated[P, R]):
@@ -102,6 +123,7 @@ class Workflow(Decorated[P, R]):
         validate_args: Validator | bool = False,
     ) -> None:
         super().__init__(func, name)
+        _check_options(max_recovery_attempts, serialization_type, validate_args)
         self.max_recovery_attempts = max_recovery_attempts
         self.serialization_type = serialization_type
         self.validate_args = validate_args

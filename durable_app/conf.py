@@ -44,6 +44,8 @@ class Options:
     """What else may be read."""
     RETENTION: timedelta | None = None
     """How long finished runs are kept; None: for ever."""
+    AUDIT_RETENTION: timedelta | None = None
+    """How long audit events, and bulk operations that have ended, are kept; None: for ever."""
     QUERY_TIMEOUT: timedelta = timedelta(seconds=30)
     """How long a listing or a statistic may take."""
     APP_VERSION: str = ""
@@ -72,6 +74,10 @@ class Options:
     """URL that ``durable_app.alert_handlers.webhook`` posts alerts to."""
     ADMIN: dict[str, Any] = field(default_factory=dict)
     """What the admin may do and show; see ``durable_app.admin.options.AdminOptions``."""
+    OPS: dict[str, Any] = field(default_factory=dict)
+    """Who may ask for metrics and health; see ``durable_app.ops.options.OpsOptions``."""
+    API: dict[str, Any] = field(default_factory=dict)
+    """What the REST API may do; see ``durable_app.api.options.ApiOptions``."""
     DEV_WORKER: bool = False
     """Whether ``runserver`` carries an embedded worker."""
 
@@ -102,7 +108,7 @@ class Options:
         for name in ("POLL_INTERVAL", "LEASE", "QUERY_TIMEOUT", "CRON_BUDGET"):
             if getattr(self, name) <= timedelta(0):
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be longer than zero.")
-        for name in ("RETENTION", "SCHEDULE_GRACE"):
+        for name in ("RETENTION", "AUDIT_RETENTION", "SCHEDULE_GRACE"):
             if (getattr(self, name) or timedelta(0)) < timedelta(0):
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must not be below zero.")
         if len(self.APP_VERSION) > 255 or self.APP_VERSION.strip() != self.APP_VERSION:

@@ -124,6 +124,9 @@ class SetEnqueueOptions(_Block):
         **options: Unpack[_QueueOptions],
     ) -> None:
         super().__init__()
+        unknown = options.keys() - _QueueOptions.__annotations__.keys()
+        if unknown:
+            raise InvalidOptionError(f"SetEnqueueOptions has no option {min(unknown)!r}")
         if duplication_policy not in (None, "reject", "return-existing"):
             raise InvalidOptionError(
                 f"duplication_policy is 'reject' or 'return-existing', not {duplication_policy!r}"

@@ -1,12 +1,11 @@
 """What users decorate their functions with: ``@workflow``, ``@step``, ``@transaction``."""
 
-import math
 from collections.abc import Callable
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 
 from durable_app.callables import Decorated, Workflow
@@ -17,7 +16,7 @@ from durable_app.engine.steps import StepPlan, run_step
 from durable_app.engine.transactions import TransactionPlan, run_transaction
 from durable_app.errors import InvalidOptionError
 from durable_app.registry import Validator, registry
-from durable_app.retry import ONCE, Predicate, Retry
+from durable_app.retry import ONCE, Predicate, Retry, is_finite
 from durable_app.store.records import Position
 
 P = ParamSpec("P")
@@ -123,9 +122,9 @@ class StepOptions:
                 raise InvalidOptionError(
                     f"step {name!r}: timeout_seconds needs an async function; a thread cannot be ended"
                 )
-            if not (math.isfinite(self.timeout) and self.timeout > 0):
+            if not (is_finite(self.timeout) and self.timeout > 0):
                 raise InvalidOptionError(
-                    f"step {name!r}: timeout_seconds must be positive and finite, not {self.timeout}"
+                    f"step {name!r}: timeout_seconds must be positive and finite, not {self.timeout!r}"
                 )
         if self.preemptible and not is_async:
             raise InvalidOptionError(f"step {name!r}: preemptible needs an async function")
@@ -152,10 +151,15 @@ class Transaction(_StepLike[P, R]):
                 f"transaction {self.name!r} is async, and Django has no async transactions: make it "
                 f"sync, and await it with {self.func.__name__}.acall()"
             )
-        if isolation_level is not None and isolation_level.upper() not in ISOLATION_LEVELS:
+        if isolation_level is not None and str(isolation_level).upper() not in ISOLATION_LEVELS:
             known = ", ".join(sorted(ISOLATION_LEVELS))
             raise InvalidOptionError(f"isolation_level {isolation_level!r} is none of {known}")
         self.using = using or DEFAULT_DB_ALIAS
+        if self.using not in connections:
+            known = ", ".join(sorted(connections))
+            raise InvalidOptionError(
+                f"transaction {self.name!r}: using {self.using!r} is no alias of DATABASES; known are: {known}"
+            )
         self.plan = TransactionPlan(
             name=self.name,
             using=self.using,

@@ -20,7 +20,7 @@ from durable_app import clock, conf, signals
 from durable_app.engine import versions
 from durable_app.engine.lease import Lease
 from durable_app.errors import DurableError
-from durable_app.store import database, workers
+from durable_app.store import compensation, database, workers
 from durable_app.store.workers import Registration
 
 logger = logging.getLogger("durable_app")
@@ -136,6 +136,7 @@ class Incarnation:
         if strays:
             logger.warning("Runs handed back worker=%s count=%d", self.name, len(strays))
             workers.recover_strays(self.lease.id, strays)
+        compensation.let_go_of_others(self.lease.id, list(self.lease.running))
 
 
 def process_space() -> str:
@@ -155,6 +156,17 @@ def pid_started(pid: int) -> str | None:
         return None
     state, *fields = stat.rpartition(")")[2].split()
     return None if state in ("Z", "X") else fields[18]
+
+
+def resident_bytes(space: str, pid: int, started: str) -> int | None:
+    """Return the memory of the process that a worker's row names; None if it is not to be seen from here."""
+    if space != process_space() or not started or pid_started(pid) != started:
+        return None
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 # The lease of a process that runs workflows by calling them

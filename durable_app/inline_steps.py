@@ -5,6 +5,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
+from durable_app.callables import checked_name
 from durable_app.decorators import StepOptions
 from durable_app.engine.context import Scope, current, require_trunk
 from durable_app.engine.flow import Flow, UserCode, adrive, drive, on_event_loop
@@ -94,6 +95,7 @@ def reserve_step() -> StepReservation:
 
 def _flow(scope: Scope, position: Position, options: Options, func: Any, args: Any, kwargs: Any) -> Flow[Any]:
     chosen = options if isinstance(options, StepOptions) else StepOptions(**(options or {}))
-    name = str(chosen.name or getattr(func, "__qualname__", type(func).__qualname__))
+    given = getattr(func, "__qualname__", type(func).__qualname__) if chosen.name is None else chosen.name
+    name = checked_name(given, func)
     plan = chosen.plan(name, is_async=iscoroutinefunction(func))
     return step_flow(scope, position, plan, func, args, kwargs)

@@ -79,7 +79,11 @@ def _listing(given: dict[str, Any]) -> Callable[[], list[WorkflowStatus]]:
 
 def _check_page(limit: int | None, offset: int | None) -> None:
     for name, value in (("limit", limit), ("offset", offset)):
-        if value is not None and value < 0:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidOptionError(f"{name} is a whole number, not {value!r}")
+        if value < 0:
             raise InvalidOptionError(f"{name} must not be below zero, but is {value}")
 
 

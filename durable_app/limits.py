@@ -72,11 +72,19 @@ class Limits:
             raise InvalidOptionError(f"partition_queue is True or False, not {self.partition_queue!r}")
         for inner, outer in _WITHIN:
             self._check_within(inner, outer)
+        self._check_rates(self.partition_limiter, self.limiter)
 
     def _check_within(self, inner: str, outer: str) -> None:
         narrow, wide = getattr(self, inner), getattr(self, outer)
         if narrow is not None and wide is not None and narrow > wide:
             raise InvalidOptionError(f"{inner} ({narrow}) must not be above {outer} ({wide})")
+
+    def _check_rates(self, narrow: RateLimit | None, wide: RateLimit | None) -> None:
+        """Refuse more starts for one partition than the whole queue has in a window at least as long."""
+        if narrow and wide and narrow.limit > wide.limit and narrow.period <= wide.period:
+            raise InvalidOptionError(
+                f"partition_limiter ({narrow.as_dict()}) must not be above limiter ({wide.as_dict()})"
+            )
 
     @property
     def is_partitioned(self) -> bool:

@@ -97,6 +97,8 @@ def _send_flow(given: Sequence[SendMessage], name: str, to_forks: bool, wanted: 
 
 
 def _parcel(given: SendMessage, form: serialization.Format) -> Parcel:
+    if not isinstance(given, SendMessage):
+        raise InvalidOptionError(f"send_bulk() takes SendMessage objects, not {given!r}")
     key = given.idempotency_key
     destination = checked_id(given.destination_id)
     topic = checked_key(given.topic or "", "a topic")

@@ -5,11 +5,12 @@ A twin is a plain function that returns an awaitable, so that its position is ta
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
 
+from durable_app import clock
 from durable_app.engine import branches, results, timers
 from durable_app.engine.context import StepStatus, current, require_trunk
 from durable_app.engine.flow import Flow, adrive, drive_blocking, on_event_loop
@@ -21,6 +22,7 @@ from durable_app.handles import (
     status_flow,
 )
 from durable_app.starting import start_flow
+from durable_app.verbs import perform, verb_flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -176,6 +178,17 @@ def _first_flow(
 
 
 # The running workflow
+
+
+def now() -> datetime:
+    """Return the time, by the database's clock; in a workflow's body a step, the same at every replay."""
+    return perform("now", "anow", clock.now)
+
+
+@markcoroutinefunction
+def anow() -> Awaitable[datetime]:
+    """Async twin of ``now``."""
+    return adrive(verb_flow("now", clock.now))
 
 
 def workflow_id() -> str | None:

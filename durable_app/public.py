@@ -80,12 +80,14 @@ from durable_app.models.workflow import Status
 from durable_app.operations import (
     agather,
     aget_result,
+    anow,
     aretrieve_workflow,
     asleep,
     astart_workflow,
     await_first,
     gather,
     get_result,
+    now,
     retrieve_workflow,
     sleep,
     start_workflow,
@@ -156,6 +158,7 @@ from durable_app.statistics import (
     workflow_aggregates,
     workflow_metrics,
 )
+from durable_app.store.queues import Pause
 from durable_app.store.schedules import (
     ScheduleInfo,
 )
@@ -193,6 +196,7 @@ __all__ = [
     "Debouncer",
     "FIRED_AT",
     "Metrics",
+    "Pause",
     "Progress",
     "Queue",
     "ScheduleInfo",
@@ -247,6 +251,7 @@ __all__ = [
     "alist_workflow_steps",
     "alist_workflows",
     "amove_to_application_version",
+    "anow",
     "apatch",
     "apause_schedule",
     "application_version",
@@ -317,6 +322,7 @@ __all__ = [
     "list_workflow_steps",
     "list_workflows",
     "move_to_application_version",
+    "now",
     "patch",
     "pause_schedule",
     "progress",

@@ -28,6 +28,7 @@ P = ParamSpec("P")
 
 serialization.serializable(RateLimit)
 serialization.serializable(Limits)
+serialization.serializable(queues.Pause)
 
 
 NO_LIMITS = Limits()
@@ -79,6 +80,8 @@ class Queue:
         **limits: Unpack[LimitOptions],
     ) -> None:
         self.name = checked_queue_name(name)
+        if not isinstance(priority_enabled, bool):
+            raise InvalidOptionError(f"priority_enabled is True or False, not {priority_enabled!r}")
         frame = sys._getframe(1)  # noqa: SLF001  (where the declaration stands)
         declared = DeclaredQueue(
             limits=_limits(limits),
@@ -163,6 +166,16 @@ class Queue:
         """Return what ``is_paused`` is."""
         return adrive(verb_flow("isQueuePaused", partial(_is_paused, self.name)))
 
+    @property
+    def paused(self) -> queues.Pause | None:
+        """Since when it is paused, until when and why; None if it is not. Raises NonExistentQueueError."""
+        return perform("getQueuePause", "apaused", partial(_pause_of, self.name))
+
+    @markcoroutinefunction
+    def apaused(self) -> Awaitable[queues.Pause | None]:
+        """Return what ``paused`` is."""
+        return adrive(verb_flow("getQueuePause", partial(_pause_of, self.name)))
+
     def pause(self, *, until: datetime | float | timedelta | None = None, reason: str = "") -> None:
         """Let workers take nothing from the queue, until a time (or for a span), else until ``resume``.
 
@@ -203,6 +216,10 @@ def _limits_of(name: str) -> Limits:
 
 def _is_paused(name: str) -> bool:
     return _existing(name).is_paused
+
+
+def _pause_of(name: str) -> queues.Pause | None:
+    return _existing(name).pause
 
 
 def _existing(name: str) -> queues.QueueState:
@@ -285,7 +302,7 @@ def _has_latest_code() -> bool:
 
 
 def retrieve_queue(name: str) -> Queue | None:
-    """Return a queue of the database, None if there is none of that name."""
+    """Return a queue of the database or the code, None if there is none of that name."""
     return _found(name, perform("retrieveQueue", "aretrieve_queue", partial(_exists, name)))
 
 
@@ -323,11 +340,14 @@ async def _alisted(flow: Flow[list[str]]) -> list[Queue]:
 
 
 def _names() -> list[str]:
-    return sorted(state.name for state in queues.all_queues())
+    return sorted({state.name for state in queues.all_queues()} | registry.queues.keys())
 
 
 def delete_queue(name: str) -> None:
-    """Delete a queue with its limits; its runs stay, and wait for a queue of that name."""
+    """Delete a queue with its limits; its runs stay, and wait for a queue of that name.
+
+    One that code declares comes back with the next worker, or with the next change of it.
+    """
     perform("deleteQueue", "adelete_queue", partial(queues.delete, checked_queue_name(name)))
 
 

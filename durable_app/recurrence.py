@@ -63,6 +63,11 @@ class Recurrence:
         _parsed(self.cron)
         _zone(self.timezone)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it means "every so often" rather than times of the day."""
+        return _parsed(self.cron).repeats
+
     def next_after(self, instant: datetime) -> datetime:
         """Return the first tick after an instant, in UTC."""
         return next(self._after(instant))

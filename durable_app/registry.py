@@ -157,6 +157,8 @@ class Registry:
     """The coroutine function behind the workflows with the prefix UNDO; who has the other one runs it."""
     loaded: tuple[Definition, ...] = ()
     """The workflows that were registered when Django had loaded the project: the same in each process."""
+    duplicates: list[tuple[str, str, str]] = field(default_factory=list)
+    """Names that a module gave to two functions until then, and where the two are."""
 
     def note_loaded(self) -> None:
         """Note that Django has loaded the project."""
@@ -168,7 +170,10 @@ class Registry:
         Raises ConflictingRegistrationError if another module has taken the name; a second registration
         by the same module (a reload, a function made anew) replaces the first with a warning.
         """
-        _check_conflict(self.workflows.get(definition.name), definition)
+        found = self.workflows.get(definition.name)
+        _check_conflict(found, definition)
+        if found is not None and not self.loaded and found.location != definition.location:
+            self.duplicates.append((definition.name, found.location, definition.location))
         self.workflows[definition.name] = definition
 
     def add_step(self, name: str, func: Callable[..., Any], *, is_async: bool) -> None:
@@ -211,6 +216,8 @@ class Registry:
                 f"The queue {name!r} is declared with other limits at {found.location} "
                 f"than at {declared.location}."
             )
+        for schedule in self.schedules.values():
+            _check_keyless(schedule, name, declared)
         self.queues[name] = declared
 
     def add_schedule(self, declared: DeclaredSchedule) -> None:
@@ -220,6 +227,9 @@ class Registry:
         name.
         """
         name = declared.definition.name
+        queue = declared.definition.queue_name or ""
+        if queue in self.queues:
+            _check_keyless(declared, queue, self.queues[queue])
         found = self.schedules.get(name)
         if found is not None:
             here, there = declared.location.rpartition(":")[0], found.location.rpartition(":")[0]
@@ -260,6 +270,16 @@ class Registry:
         self.classes.clear()
         self.queues.clear()
         self.schedules.clear()
+        self.duplicates.clear()
+
+
+def _check_keyless(schedule: DeclaredSchedule, name: str, queue: DeclaredQueue) -> None:
+    """Raise ConflictingRegistrationError for a schedule whose runs would never be taken from its queue."""
+    if schedule.definition.queue_name == name and queue.limits.is_partitioned:
+        raise ConflictingRegistrationError(
+            f"The schedule {schedule.definition.name!r} ({schedule.location}) starts its runs in the queue "
+            f"{name!r}, which is partitioned ({queue.location}): a tick has no partition key."
+        )
 
 
 def _check_conflict(found: Definition | None, new: Definition) -> None:

@@ -55,6 +55,13 @@ async def aprune_workflows(
             yield deleted
 
 
+def prunable_workflows(
+    *, older_than: Age = None, keep_failed: Age = None, keep_newest: int | None = None
+) -> int:
+    """Return how many runs ``prune_workflows`` would delete now. Raises InvalidOptionError."""
+    return _Pruning(older_than, keep_failed, keep_newest, BATCH).count()
+
+
 class _Pruning:
     """The batches of one pruning; each call tells where the next begins."""
 
@@ -69,6 +76,12 @@ class _Pruning:
         self._failed_before = _moment("keep_failed", keep_failed)
         self._keep_newest = keep_newest
         self._size = batch_size
+
+    def count(self) -> int:
+        """Return how many runs would go."""
+        newest = self._keep_newest
+        below = None if newest is None else retention.oldest_to_keep(newest)
+        return retention.count(list(self._ended()), below)
 
     def calls(self) -> Batches[int]:
         """Yield a call for each batch."""

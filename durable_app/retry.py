@@ -25,12 +25,16 @@ class Retry:
     should_retry: Predicate | None = None
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise InvalidOptionError(f"max_attempts must be at least 1, not {self.max_attempts}")
-        if not (math.isfinite(self.interval) and self.interval >= 0):
-            raise InvalidOptionError(f"interval_seconds must be zero or more, not {self.interval}")
-        if not (math.isfinite(self.backoff) and self.backoff > 0):
-            raise InvalidOptionError(f"backoff_rate must be above zero, not {self.backoff}")
+        if type(self.max_attempts) is not int or self.max_attempts < 1:
+            raise InvalidOptionError(
+                f"max_attempts is a whole number and must be at least 1, not {self.max_attempts!r}"
+            )
+        if not (is_finite(self.interval) and self.interval >= 0):
+            raise InvalidOptionError(f"interval_seconds must be zero or more, not {self.interval!r}")
+        if not (is_finite(self.backoff) and self.backoff > 0):
+            raise InvalidOptionError(f"backoff_rate must be above zero, not {self.backoff!r}")
+        if self.should_retry is not None and not callable(self.should_retry):
+            raise InvalidOptionError(f"should_retry is a function of the error, not {self.should_retry!r}")
 
     def delay_before(self, attempt: int) -> float:
         """Return the seconds to wait before the given try (2 is the first repetition)."""
@@ -43,6 +47,11 @@ class Retry:
     def asks_asynchronously(self) -> bool:
         """Whether ``should_retry`` is a coroutine function."""
         return self.should_retry is not None and iscoroutinefunction(self.should_retry)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a number, and neither infinite nor none at all."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 ONCE = Retry(max_attempts=1)

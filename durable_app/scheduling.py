@@ -81,13 +81,13 @@ def scheduled(  # noqa: PLR0913  (a schedule's parts)
     (default: UTC), and the ``context``. ``name`` defaults to the workflow's. Workers write what code
     declares into the database when they start. Raises InvalidOptionError, ConflictingRegistrationError.
     """
-    zone = Recurrence(cron, timezone or "UTC").timezone
+    zone = Recurrence(cron, "UTC" if timezone is None else timezone).timezone
     policy, limit = _caught_up(catch_up)
 
     def decorate(func: F) -> F:
         target = _declared_target(func)
         definition = ScheduleDefinition(
-            name=checked_name(name or target.definition.name.removeprefix(TEMPORARY)),
+            name=checked_name(target.definition.name.removeprefix(TEMPORARY) if name is None else name),
             workflow_name=target.definition.name,
             class_name=target.class_name,
             cron=cron,
@@ -153,7 +153,8 @@ def definition_of(given: ScheduleInput) -> ScheduleDefinition:
     """
     _check_keys(given)
     target = _named_target(given["workflow_fn"], given.get("workflow_class_name"))
-    recurrence = Recurrence(given["schedule"], given.get("cron_timezone") or "UTC")
+    zone = given.get("cron_timezone")
+    recurrence = Recurrence(given["schedule"], "UTC" if zone is None else zone)
     if "catch_up" in given and given.get("automatic_backfill"):
         raise InvalidOptionError("automatic_backfill is catch_up='all': give one of them")
     backfills = given.get("automatic_backfill", False)
@@ -164,7 +165,7 @@ def definition_of(given: ScheduleInput) -> ScheduleDefinition:
         workflow_name=target[0],
         class_name=target[1],
         cron=recurrence.cron,
-        timezone=given.get("cron_timezone"),
+        timezone=zone,
         context=_encoded(given.get("context")),
         queue_name=None if queue is None else checked_queue_name(queue),
         catch_up=policy,

@@ -85,23 +85,26 @@ def read_stream(
     offset: int = 0,
     polling_interval_sec: float | None = None,
     timeout_seconds: float | timedelta | None = None,
+    follow: bool = True,
 ) -> Generator[Any, None, None]:
     """Yield the values of a run's stream from ``offset`` on, as they come.
 
-    Ends where the stream was closed, or once the run has ended and all values were read. ``timeout_seconds``
-    limits the wait for each value, ``polling_interval_sec`` the pause between two looks at the database.
+    Ends where the stream was closed, or once the run has ended and all values were read; unless it is to
+    ``follow``, after the values that are there. ``timeout_seconds`` limits the wait for each value,
+    ``polling_interval_sec`` the pause between two looks at the database.
     In a workflow each value, and the end, is a step. Raises StreamTimeoutError, NonExistentWorkflowError,
     InvalidOptionError, OpenTransactionError.
     """
     if on_event_loop():
         raise SynchronousCallError("read_stream()", "aread_stream()")
     reading = _reading(workflow_id, key, offset, polling_interval_sec, timeout_seconds)
-    return _values(reading)
+    return _values(reading if follow else reading.of_what_is_there())
 
 
 def _values(reading: Reading) -> Generator[Any, None, None]:
     while True:
-        refuse_in_transaction("read_stream()")
+        if reading.follows:
+            refuse_in_transaction("read_stream()")
         value = _blocking("read_stream", _next_flow(reading))
         if value is END:
             return
@@ -115,9 +118,11 @@ def aread_stream(
     offset: int = 0,
     polling_interval_sec: float | None = None,
     timeout_seconds: float | timedelta | None = None,
+    follow: bool = True,
 ) -> AsyncGenerator[Any, None]:
     """Async twin of ``read_stream``, for ``async for``."""
-    return _avalues(_reading(workflow_id, key, offset, polling_interval_sec, timeout_seconds))
+    reading = _reading(workflow_id, key, offset, polling_interval_sec, timeout_seconds)
+    return _avalues(reading if follow else reading.of_what_is_there())
 
 
 async def _avalues(reading: Reading) -> AsyncGenerator[Any, None]:

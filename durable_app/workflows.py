@@ -4,9 +4,11 @@ from datetime import datetime
 
 from django.utils.module_loading import import_string
 
-from durable_app import cronjobs
+from durable_app import cronjobs, exporting
+from durable_app.authoring import compensate
 from durable_app.control import alerts, bulk
 from durable_app.decorators import step, workflow
+from durable_app.errors import PermissionDeniedError
 
 CRONJOB = "durable.cronjob"
 
@@ -24,6 +26,11 @@ def cronjob(scheduled_at: datetime, key: str) -> None:
     call_cronjob(key)
 
 
+def is_not_denied(error: BaseException) -> bool:
+    """Return whether another try may help."""
+    return not isinstance(error, PermissionDeniedError)
+
+
 @step(name="durable.bulk_batch")
 def bulk_batch(number: int) -> bool:
     """Do the next runs of a bulk operation; return whether there may be more."""
@@ -35,6 +42,36 @@ def bulk_operation(number: int) -> None:
     """Carry out a bulk operation, batch by batch."""
     while bulk_batch(number):
         pass
+
+
+@step(name="durable.discard_export", retries_allowed=True)
+def discard_export(number: int) -> None:
+    """Delete what an export has written that does not reach its end."""
+    exporting.discard(number)
+
+
+@step(name="durable.export_part", retries_allowed=True, should_retry=is_not_denied)
+def export_part(number: int, part: int, below: int | None) -> tuple[str, int | None]:
+    """Write the next runs of an export; return the part's name, and where the next one begins."""
+    return exporting.write_part(number, part, below)
+
+
+@step(name="durable.export_file", retries_allowed=True)
+def export_file(number: int, parts: list[str]) -> None:
+    """Make one file of an export's parts."""
+    exporting.put_together(number, parts)
+
+
+@workflow(name=exporting.WORKFLOW, max_recovery_attempts=None)
+def export(number: int) -> None:
+    """Write an export part by part; nothing of it stays unless it reaches its end."""
+    compensate(discard_export, number)
+    name, below = export_part(number, 0, None)
+    parts = [name]
+    while below is not None:
+        name, below = export_part(number, len(parts), below)
+        parts.append(name)
+    export_file(number, parts)
 
 
 @step(name="durable.alert_handler", retries_allowed=True, max_attempts=5, interval_seconds=10)

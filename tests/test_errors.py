@@ -34,6 +34,7 @@ SAMPLES: dict[str, BaseException] = {
     "InvalidTransitionError": errors.InvalidTransitionError("order-1", "PENDING", "be rewound"),
     "MaxStepRetriesExceeded": errors.MaxStepRetriesExceeded("pay", [ValueError("one"), KeyError("two")]),
     "StepTimeoutError": errors.StepTimeoutError("pay", 0.5),
+    "RetryAfter": errors.RetryAfter(30, "busy"),
     "ResultTimeoutError": errors.ResultTimeoutError("order-1", 2.0),
     "CompensationError": errors.CompensationError("order-1-compensation", ["'refund' failed: ValueError"]),
     "UnexpectedStepError": errors.UnexpectedStepError(

@@ -8,6 +8,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from durable_app import conf
+from durable_app.store import audit, bulk_operations
 
 APP = "durable_app"
 
@@ -51,6 +52,18 @@ class Actor:
         """Return those of a queryset of runs that the project's policy lets the actor know of."""
         return policy().visible(self, runs)
 
+    def sees_events(self, events: Any) -> Any:
+        """Return those of a queryset of audit events that the actor may know of."""
+        return audit.known_to(events, self.sees, self._own)
+
+    def sees_operations(self, operations: Any) -> Any:
+        """Return those of a queryset of bulk operations that the actor may know of."""
+        return bulk_operations.known_to(operations, self.sees, self._own)
+
+    @property
+    def _own(self) -> dict[str, str]:
+        return {"actor_kind": self.kind, "actor_id": self.id}
+
 
 class Policy:
     """Who may do what, and sees what; subclass it and name the class in ``DURABLE["POLICY"]``."""
@@ -59,7 +72,8 @@ class Policy:
         """Return whether an actor may use a verb: by default, whether the user has Django's permission.
 
         ``permission`` is a codename of this app ("cancel_workflow") or a full name ("shop.refund");
-        ``target`` is the run, queue or schedule, None for the question whether there is any.
+        ``target`` is the run (a ``Workflow``), the queue (``QueueState``) or the schedule (``ScheduleInfo``),
+        None for the question whether there is any.
         """
         if actor.user is None:
             return actor.kind in ("cli", "system")

@@ -21,6 +21,12 @@ from durable_app.store import alerts, database, runs
 
 WORKFLOW = "durable.alert"
 
+CALM = timedelta(minutes=5)
+"""How long an alert is not sent again even if its episode has ended, for what comes and goes."""
+
+PATIENCE = timedelta(minutes=1)
+"""How long workers may be too few: one that is started anew is not missed."""
+
 Handler = Callable[[str, str, dict[str, str]], object]
 
 
@@ -50,31 +56,48 @@ class Rules:
     workers: int = 0
     """How many workers there are to be."""
     repeat: timedelta = timedelta(hours=1)
-    """How long the same alert is not sent again."""
+    """How long the same alert is not sent again while its episode lasts."""
 
     @property
     def is_off(self) -> bool:
         """Whether there is nothing to look at, or nobody to tell."""
         return not self.handlers or not (self.failures or self.slow_queue or self.workers)
 
+    @classmethod
+    def given(cls, settings: dict[str, Any]) -> "Rules":
+        """Return the rules of ``DURABLE["ALERTS"]``; raises ImproperlyConfigured."""
+        for name, value in settings.items():
+            _check_rule(name, value)
+        values: dict[str, Any] = {name.lower(): value for name, value in settings.items()}
+        return cls(**{**values, "handlers": tuple(values.get("handlers", ()))})
+
+
+def _check_rule(name: str, value: Any) -> None:
+    known = Rules.__dataclass_fields__
+    if name.lower() not in known:
+        raise ImproperlyConfigured(
+            f"DURABLE['ALERTS'] has no {name!r}; it has {', '.join(sorted(known)).upper()}."
+        )
+    default = getattr(Rules(), name.lower())
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple) or not all(isinstance(path, str) for path in value):
+            raise ImproperlyConfigured(f"DURABLE['ALERTS'][{name!r}] must be a list of dotted paths.")
+        return
+    if type(value) is not type(default):
+        kind = type(default).__name__
+        raise ImproperlyConfigured(f"DURABLE['ALERTS'][{name!r}] must be a {kind}, not {value!r}.")
+    least = timedelta(seconds=1) if name.lower() in _PERIODS else type(default)()
+    if value < least:
+        raise ImproperlyConfigured(f"DURABLE['ALERTS'][{name!r}] must not be below {least}, but is {value}.")
+
+
+_PERIODS = ("failures_period", "repeat")
+
 
 @cache
 def rules() -> Rules:
     """Return the project's rules; raises ImproperlyConfigured for unknown or senseless ones."""
-    given = {name.lower(): value for name, value in conf.options().ALERTS.items()}
-    known = Rules.__dataclass_fields__
-    for name, value in given.items():
-        if name not in known:
-            raise ImproperlyConfigured(
-                f"DURABLE['ALERTS'] has no {name.upper()!r}; it has {', '.join(sorted(known)).upper()}."
-            )
-        kind = type(getattr(Rules(), name))
-        if not isinstance(value, (list, tuple) if kind is tuple else kind):
-            raise ImproperlyConfigured(
-                f"DURABLE['ALERTS'][{name.upper()!r}] must be a {kind.__name__}, not {value!r}."
-            )
-    values: dict[str, Any] = {**given, "handlers": tuple(given.get("handlers", ()))}
-    return Rules(**values)
+    return Rules.given(conf.options().ALERTS)
 
 
 def handler(path: str) -> Handler:
@@ -91,21 +114,28 @@ def due() -> list[Alert]:
     found: list[Alert] = []
     if wanted.failures:
         failed = alerts.failures(now - wanted.failures_period, wanted.failures)
-        found += [_many_failures(name, count, wanted) for name, count in failed.items()]
+        # That alerts fail to be sent is no news for those who should send it.
+        found += [_many_failures(name, count, wanted) for name, count in failed.items() if name != WORKFLOW]
     if wanted.slow_queue:
         stuck = alerts.stuck(now - wanted.slow_queue)
         found += [_slow_queue(name, count, wanted) for name, count in stuck.items()]
-    if wanted.workers and (live := alerts.live_workers()) < wanted.workers:
-        found.append(_few_workers(live, wanted))
+    if wanted.workers and alerts.live_workers(since=now - PATIENCE) < wanted.workers:
+        live = alerts.live_workers(since=now)
+        found += [_few_workers(live, wanted)] if live < wanted.workers else []
     return found
 
 
 def send_due() -> int:
-    """Start the sending of every alert that nobody has sent lately; return how many that were."""
+    """Start the sending of every alert whose episode nobody has told of; return how many that were.
+
+    An episode ends with a look that does not find it.
+    """
+    found = {f"{alert.name} {alert.subject}": alert for alert in due()}
+    alerts.forget(found, before=clock.now() - CALM)
     sent = 0
-    for alert in due():
+    for key, alert in found.items():
         with database.transact():
-            if alerts.claim(f"{alert.name} {alert.subject}", rules().repeat):
+            if alerts.claim(key, rules().repeat):
                 runs.start(new_run(Target(definition=registry.workflow(WORKFLOW)), (alert,), {}))
                 sent += 1
     return sent

@@ -10,7 +10,7 @@ from durable_app.control.operator import Operator, Refused, Result
 from durable_app.engine.approvals import topic_of
 from durable_app.errors import InvalidAnswerError, NonExistentApprovalError
 from durable_app.registry import registry
-from durable_app.store import approvals, messages
+from durable_app.store import approvals, messages, runs
 from durable_app.store.approvals import Given
 from durable_app.store.records import FINISHED, Parcel, Position
 
@@ -36,6 +36,19 @@ def may_answer(actor: Actor, approval: Any) -> bool:
     return bool(user.groups.filter(name=approval.group).exists())
 
 
+def addressed_to(actor: Actor, questions: Any) -> Any:
+    """Return those of a queryset of questions that an actor may answer, as far as it shows without the runs.
+
+    A policy that decides run by run may still deny one of them.
+    """
+    asked = questions.order_by().values_list("permission", flat=True).distinct()
+    held = [name for name in asked if actor.may(name or PERMISSION)]
+    found, user = questions.filter(permission__in=held), actor.user
+    if user is None or user.is_superuser:
+        return found
+    return found.filter(group__in=["", *user.groups.values_list("name", flat=True)])
+
+
 def form_of(approval: Any, data: Mapping[str, Any] | None = None) -> Any:
     """Return the question's form, bound to data if there are any; None without a form.
 
@@ -56,7 +69,7 @@ def answer(operator: Operator, number: int, reply: Reply) -> Result:
     is refused, one addressed to others denied.
     """
     approval = approvals.get(number)
-    if approval is None:
+    if approval is None or runs.find(approval.workflow.workflow_id, operator.actor.sees) is None:
         raise NonExistentApprovalError(number)
     verb = "approve" if reply.approved else "reject"
     if not may_answer(operator.actor, approval):
@@ -91,6 +104,8 @@ def _answer(operator: Operator, number: int, reply: Reply, values: dict[str, Any
         raise Refused(f"The question was closed at {approval.closed_at:%Y-%m-%d %H:%M:%S} by {by}.")
     if run.status in FINISHED:
         raise Refused(f"The run that asked is {run.status}.")
+    if approval.deadline_at is not None and approval.deadline_at <= clock.now():
+        raise Refused(f"The deadline passed at {approval.deadline_at:%Y-%m-%d %H:%M:%S}.")
     label = operator.actor.label
     message = {
         "approved": reply.approved,

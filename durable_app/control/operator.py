@@ -1,16 +1,27 @@
 """An operator's verbs: the same permission, state and audit rules for every surface."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from durable_app.control import runs as verbs_on_runs
 from durable_app.control.actors import Actor
-from durable_app.control.verbs import VERBS, Verb
-from durable_app.errors import DurableError, PermissionDeniedError
+from durable_app.control.verbs import FINISHED, VERBS, Verb
+from durable_app.errors import (
+    DurableError,
+    InvalidOptionError,
+    NonExistentQueueError,
+    NonExistentScheduleError,
+    NonExistentVersionError,
+    NonExistentWorkflowError,
+    PermissionDeniedError,
+)
 from durable_app.store import audit, database, lifecycle, runs
 from durable_app.store.audit import Deed
+
+LOWEST = 2_147_483_647
+"""The number of the lowest priority: what every database can store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +35,10 @@ class Result:
     """Why not, in a sentence."""
     made: str = ""
     """The id of the run that the verb made, if it made one."""
+    error: DurableError | None = field(default=None, compare=False, repr=False)
+    """What it was refused or failed with, for those who tell kinds of errors apart."""
+    is_missing: bool = False
+    """Whether there is no such target, as far as the actor can see."""
 
     @property
     def is_done(self) -> bool:
@@ -47,8 +62,12 @@ class Operator:
         details = {"cancel_children": True} if cancel_children else {}
 
         def act(workflow_id: str) -> str:
-            found = verbs_on_runs.cancel([workflow_id], cancel_children=cancel_children)
-            return _or_refuse(workflow_id in found, "The run has ended meanwhile.")
+            found = verbs_on_runs.cancel([workflow_id])
+            _or_refuse(workflow_id in found, "The run has ended meanwhile.")
+            if cancel_children:
+                below = self._descendants("cancel", workflow_id)
+                self._note_descendants("cancel", verbs_on_runs.cancel(below), workflow_id)
+            return ""
 
         return self._on_each("cancel", workflow_ids, act, details)
 
@@ -68,6 +87,20 @@ class Operator:
             return _or_refuse(lifecycle.run_now(workflow_id), "The run has been taken meanwhile.")
 
         return self._on_each("run_now", workflow_ids, act)
+
+    def set_priority(self, workflow_ids: Iterable[str], *, priority: int) -> list[Result]:
+        """Let runs that no worker has be taken sooner or later than others of their queue; 0 is the first.
+
+        Raises InvalidOptionError for what can be no priority.
+        """
+        if not 0 <= priority <= LOWEST:
+            raise InvalidOptionError(f"a priority is a whole number from 0 to {LOWEST}, not {priority}")
+
+        def act(workflow_id: str) -> str:
+            worked = lifecycle.set_priority(workflow_id, priority)
+            return _or_refuse(worked, "The run has been taken meanwhile.")
+
+        return self._on_each("set_priority", workflow_ids, act, {"priority": priority})
 
     def retry(self, workflow_ids: Iterable[str]) -> list[Result]:
         """Run unsuccessful runs again under new ids, from the step that failed; the old ones stay."""
@@ -91,13 +124,37 @@ class Operator:
         return self._on_each("send", workflow_ids, act, {"topic": topic})
 
     def delete(self, workflow_ids: Iterable[str], *, delete_children: bool = False) -> list[Result]:
-        """Delete finished runs with all that belongs to them."""
+        """Delete finished runs with all that belongs to them, and their finished descendants if asked."""
 
         def act(workflow_id: str) -> str:
-            verbs_on_runs.delete([workflow_id], delete_children=delete_children)
+            below = self._descendants("delete", workflow_id) if delete_children else []
+            worked = lifecycle.delete([workflow_id], among=FINISHED)
+            _or_refuse(bool(worked), "The run goes on meanwhile.")
+            lifecycle.delete(below, among=FINISHED)
+            self._note_descendants("delete", below, workflow_id)
             return ""
 
-        return self._on_each("delete", workflow_ids, act)
+        details = {"delete_children": True} if delete_children else {}
+        return self._on_each("delete", workflow_ids, act, details)
+
+    def _descendants(self, name: str, workflow_id: str) -> list[str]:
+        """Return the descendants of a run that a verb may be done to, too.
+
+        Those that the actor may not know of, or may not do it to, stay as they are, as do those whose state
+        does not allow it.
+        """
+        verb = VERBS[name]
+        ids = lifecycle.children([workflow_id], compensations=name != "cancel")
+        found = runs.among(ids, self.actor.sees)
+        return [
+            run.workflow_id
+            for run in found
+            if run.status in verb.possible_in and self.actor.may(verb.permission, run)
+        ]
+
+    def _note_descendants(self, verb: str, workflow_ids: Iterable[str], ancestor: str) -> None:
+        done = (Result(target=one, outcome="done") for one in workflow_ids)
+        audit.record_all(self._deed(verb, one, {"with": ancestor}) for one in done)
 
     def _on_each(
         self,
@@ -117,9 +174,8 @@ class Operator:
         if run is None:
             # Unknown and invisible runs look alike, also to those who may do nothing.
             outcome = "failed" if self.actor.may(verb.permission) else "denied"
-            return self._noted(
-                verb.name, Result(target=workflow_id, outcome=outcome, detail=_MISSING), details
-            )
+            missing = Result(target=workflow_id, outcome=outcome, detail=_MISSING, is_missing=True)
+            return self._noted(verb.name, missing, details)
         if not self.actor.may(verb.permission, run):
             return self.deny(verb.name, workflow_id)
         refusal = verb.refusal(run.status)
@@ -135,9 +191,11 @@ class Operator:
         """Record that the actor may not do this to a target."""
         return self._noted(verb, Result(target=target, outcome="denied", detail=_DENIED), {}, target_kind)
 
-    def require(self, permission: str, verb: str, target_kind: str, target_id: str = "") -> None:
-        """Raise PermissionDeniedError, having recorded it, unless the actor may use a verb."""
-        if self.actor.may(permission):
+    def require(
+        self, permission: str, verb: str, target_kind: str, target_id: str = "", target: Any = None
+    ) -> None:
+        """Raise PermissionDeniedError, having recorded it, unless the actor may use a verb, on a target."""
+        if self.actor.may(permission, target):
             return
         self.deny(verb, target_id, target_kind)
         raise PermissionDeniedError(verb, permission)
@@ -162,36 +220,48 @@ class Operator:
                 return self._noted(verb, Result(target=target, outcome="done", made=made), noted, target_kind)
         except DurableError as error:
             outcome = "refused" if isinstance(error, Refused) else "failed"
-            failed = Result(target=target, outcome=outcome, detail=str(error))
+            is_missing = isinstance(error, _ABSENT)
+            failed = Result(
+                target=target, outcome=outcome, detail=str(error), error=error, is_missing=is_missing
+            )
             return self._noted(verb, failed, details, target_kind)
 
     def _noted(
         self, verb: str, result: Result, details: dict[str, Any], target_kind: str = "workflow"
     ) -> Result:
         noted = {**details, "detail": result.detail} if result.detail else details
-        audit.record(
-            Deed(
-                verb=verb,
-                outcome=result.outcome,
-                actor_kind=self.actor.kind,
-                actor_id=self.actor.id,
-                actor_label=self.actor.label,
-                target_kind=target_kind,
-                target_id=result.target[:255],
-                reason=self.reason,
-                details=noted,
-                ip=self.actor.ip,
-                request_id=self.actor.request_id,
-                bulk_operation=self.bulk_operation,
-            )
-        )
+        audit.record(self._deed(verb, result, noted, target_kind))
         return result
+
+    def _deed(
+        self, verb: str, result: Result, details: dict[str, Any], target_kind: str = "workflow"
+    ) -> Deed:
+        return Deed(
+            verb=verb,
+            outcome=result.outcome,
+            actor_kind=self.actor.kind,
+            actor_id=self.actor.id,
+            actor_label=self.actor.label,
+            target_kind=target_kind,
+            target_id=result.target[:255],
+            reason=self.reason,
+            details=details,
+            ip=self.actor.ip,
+            request_id=self.actor.request_id,
+            bulk_operation=self.bulk_operation,
+        )
 
 
 class Refused(DurableError):
     """The target's state does not allow the verb (any more)."""
 
 
+_ABSENT = (
+    NonExistentQueueError,
+    NonExistentScheduleError,
+    NonExistentVersionError,
+    NonExistentWorkflowError,
+)
 _MISSING = "There is no such run."
 _DENIED = "The permission is missing."
 

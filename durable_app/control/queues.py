@@ -1,10 +1,11 @@
 """Verbs on queues."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from durable_app.control.operator import Operator, Result
+from durable_app.control.operator import Operator, Refused, Result
 from durable_app.errors import InvalidOptionError
 from durable_app.limits import Limits, RateLimit, checked_queue_name
 from durable_app.store import queues
@@ -17,10 +18,11 @@ def pause(operator: Operator, name: str, until: datetime | None = None) -> Resul
 
     Raises PermissionDeniedError, InvalidOptionError for what can be no queue's name.
     """
-    operator.require("pause_queue", "pause", KIND, checked_queue_name(name))
+    _require(operator, "pause_queue", "pause", name)
 
     def act() -> str:
-        queues.pause(name, until, operator.reason or f"by {operator.actor.label}")
+        by = f"by {operator.actor.label}"
+        queues.pause(name, until, f"{operator.reason} ({by})" if operator.reason else by)
         return ""
 
     details = {"until": until.isoformat()} if until else {}
@@ -29,7 +31,7 @@ def pause(operator: Operator, name: str, until: datetime | None = None) -> Resul
 
 def resume(operator: Operator, name: str) -> Result:
     """Let workers take runs from a queue again; raises PermissionDeniedError."""
-    operator.require("pause_queue", "resume", KIND, checked_queue_name(name))
+    _require(operator, "pause_queue", "resume", name)
 
     def act() -> str:
         queues.resume(name)
@@ -38,16 +40,23 @@ def resume(operator: Operator, name: str) -> Result:
     return operator.perform("resume", name, act, {}, KIND)
 
 
-def configure(operator: Operator, name: str, changes: dict[str, Any]) -> Result:
+def configure(
+    operator: Operator,
+    name: str,
+    changes: dict[str, Any],
+    expect: Callable[[Limits], object] = lambda before: None,
+) -> Result:
     """Change some limits of a queue; the audit has the old and the new ones.
 
     ``changes`` has names of ``Limits``; a limiter is given as ``{"limit": 50, "period": 60}``. Limits that do
-    not fit together fail. Raises PermissionDeniedError.
+    not fit together fail. ``expect`` may raise if the limits, locked by now, are not those that the operator
+    has seen. Raises PermissionDeniedError.
     """
-    operator.require("tune_queue", "configure", KIND, checked_queue_name(name))
+    _require(operator, "tune_queue", "configure", name)
     details: dict[str, Any] = {}
 
     def adjust(before: Limits) -> Limits:
+        expect(before)
         after = changed(before, changes)
         details.update(before=_shown(before), after=_shown(after))
         return after
@@ -57,6 +66,46 @@ def configure(operator: Operator, name: str, changes: dict[str, Any]) -> Result:
         return ""
 
     return operator.perform("configure", name, act, details, KIND)
+
+
+def reset(operator: Operator, name: str) -> Result:
+    """Give a queue the limits again that code declares; one that no code declares is refused.
+
+    Raises PermissionDeniedError.
+    """
+    _require(operator, "tune_queue", "reset", name)
+    details: dict[str, Any] = {}
+
+    def act() -> str:
+        found = queues.reset(name)
+        if found is None:
+            raise Refused("No code declares this queue: there is nothing to go back to.")
+        before, after = found
+        details.update(before=_shown(before), after=_shown(after))
+        return ""
+
+    return operator.perform("reset", name, act, details, KIND)
+
+
+def create(operator: Operator, name: str) -> Result:
+    """Create a queue without limits: from one that has no row nothing is ever taken.
+
+    Raises PermissionDeniedError; one that exists is refused.
+    """
+    _require(operator, "tune_queue", "create", name)
+
+    def act() -> str:
+        if queues.get(name) is not None:
+            raise Refused("There is such a queue already.")
+        queues.register(name, Limits(), update=False)
+        return ""
+
+    return operator.perform("create", name, act, {}, KIND)
+
+
+def _require(operator: Operator, permission: str, verb: str, name: str) -> None:
+    """Raise PermissionDeniedError unless the project's policy allows a verb on this queue."""
+    operator.require(permission, verb, KIND, checked_queue_name(name), queues.get(name))
 
 
 def changed(limits: Limits, changes: dict[str, Any]) -> Limits:

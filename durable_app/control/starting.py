@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_app import clock, serialization
 from durable_app.control.operator import Operator, Refused, Result
-from durable_app.engine.launch import Target, checked_id, new_run
+from durable_app.engine.launch import Target, checked_id, encoded_attributes, new_run
 from durable_app.errors import WorkflowFunctionNotFoundError
 from durable_app.limits import DEFAULT_QUEUE, checked_queue_name
 from durable_app.registry import registry
@@ -68,16 +68,17 @@ def record(order: Order) -> NewRun:
     if order.delay is not None:
         changes |= {"status": "DELAYED", "run_after": clock.now() + order.delay}
     if order.attributes is not None:
-        changes["attributes"] = serialization.encode(order.attributes, "the attributes")
+        changes["attributes"] = encoded_attributes(order.attributes)
     return new._replace(**changes)
 
 
-def order_like(workflow_id: str) -> Order:
+def order_like(workflow_id: str, sees: listing.Sight = lambda runs: runs) -> Order:
     """Return an order for a run like another one, to be changed and started.
 
-    Raises Refused for a run whose arguments cannot be read here.
+    ``sees`` leaves those of a queryset of runs that the actor may know of. Raises Refused for another one,
+    and for one whose arguments cannot be read here.
     """
-    row = listing.one(workflow_id)
+    row = listing.one(workflow_id, sees)
     if row is None:
         raise Refused("There is no such run.")
     inputs = serialization.shown_inputs(row.inputs, row.serialization)

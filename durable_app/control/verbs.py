@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+UNCLAIMED = frozenset({"ENQUEUED", "DELAYED", "WAITING"})
 ACTIVE = frozenset({"ENQUEUED", "DELAYED", "PENDING", "WAITING"})
 UNSUCCESSFUL = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 FINISHED = UNSUCCESSFUL | {"SUCCESS"}
@@ -50,6 +51,12 @@ _TABLE = (
         permission="resume_workflow",
         possible_in=frozenset({"ENQUEUED", "DELAYED"}),
         label=_("Run now"),
+    ),
+    Verb(
+        name="set_priority",
+        permission="resume_workflow",
+        possible_in=UNCLAIMED,
+        label=_("Set priority"),
     ),
     Verb(
         name="retry",

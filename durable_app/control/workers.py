@@ -30,12 +30,14 @@ def _ask(worker_id: str, request: str) -> str:
 def recover(operator: Operator, worker_id: str) -> Result:
     """Take the runs of a dead worker back now; a live one is refused. Raises PermissionDeniedError."""
     operator.require(PERMISSION, "recover", KIND, worker_id)
+    details = {"runs": 0}
 
     def act() -> str:
         if workers.is_alive(worker_id):
             raise Refused("The worker is alive: its lease is valid.")
         workers.stop(worker_id)
-        workers.recover(by_lease=False)
+        while found := workers.recover(by_lease=False):
+            details["runs"] += len(found)
         return ""
 
-    return operator.perform("recover", worker_id, act, {}, KIND)
+    return operator.perform("recover", worker_id, act, details, KIND)

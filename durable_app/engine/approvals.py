@@ -31,7 +31,7 @@ def wait_for_approval(
     else:
         yield from outcome(found)
     answer = yield from messaging.recv(scope, receive, timer, topic_of(at), timeout)
-    if answer is None:
+    if answer is None and not scope.execution.is_rehearsal:
         yield Call(approvals.expire, scope.execution.run, *at)
     return answer
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from durable_app import clock
 from durable_app.engine import timers
+from durable_app.engine.checkpoints import BeyondHistory
 from durable_app.engine.context import Cursor, Scope, current
 from durable_app.engine.flow import Flow, adrive, drive
 from durable_app.engine.timers import BranchSuspended
@@ -103,6 +104,9 @@ def _settle(cursor: Cursor, outcomes: list[Outcome]) -> Flow[None]:
     """Raise what ended the execution, or park for all that branches wait for, or the first error."""
     cursor.check()
     errors = [error for _, error in outcomes if error is not None]
+    for error in errors:
+        if isinstance(error, BeyondHistory):
+            raise error
     waiting = [error for error in errors if isinstance(error, BranchSuspended)]
     if waiting:
         news = tuple(item for error in waiting for item in error.news)

@@ -10,6 +10,7 @@ from durable_app import clock, serialization
 from durable_app.engine.context import Cursor, Execution
 from durable_app.engine.flow import Call, Commit, Flow, Pause
 from durable_app.errors import (
+    ControlFlow,
     OpenTransactionError,
     OwnershipLost,
     StepNondeterminismError,
@@ -33,10 +34,12 @@ def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
     if database.in_transaction():
         raise OpenTransactionError(f"The operation {name!r}", database.alias())
     execution = cursor.execution
-    if not execution.history:
+    if not execution.history and not execution.is_rehearsal:
         return None
     found = execution.history.get(position)
     if found is None:
+        if execution.is_rehearsal:
+            raise _beyond(cursor, position, name)
         return None
     if found.name != name:
         raise _unexpected(execution, position, expected=name, recorded=found.name)
@@ -44,6 +47,26 @@ def replayed(cursor: Cursor, position: Position, name: str) -> Recorded | None:
     if found.serialization != serialization.FORMAT:
         return replace(found, place=places.step(execution.workflow_id, *position))
     return found
+
+
+class BeyondHistory(ControlFlow):
+    """A rehearsal has come to an operation that is not recorded. ``line`` is where the code asks for it."""
+
+    def __init__(self, workflow_id: str, position: Position, name: str, line: str) -> None:
+        super().__init__(workflow_id, f"goes on with {name!r} at step {position.step_id}")
+        self.position = position
+        self.name = name
+        self.line = line
+
+
+def _beyond(cursor: Cursor, position: Position, name: str) -> BeyondHistory:
+    """End a rehearsal; in a branch only that one, for the others' histories are to be looked at, too."""
+    error = BeyondHistory(cursor.execution.workflow_id, position, name, _users_line())
+    if cursor.is_branch:
+        cursor.suspended = error
+    else:
+        cursor.execution.end(error)
+    return error
 
 
 def check_all_replayed(execution: Execution) -> None:

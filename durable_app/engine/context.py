@@ -16,7 +16,6 @@ from durable_app.errors import (
     NotAllowedInStepError,
     NotInWorkflowError,
     OwnershipLost,
-    Suspended,
     UnexpectedStepError,
 )
 from durable_app.registry import Validator
@@ -69,6 +68,8 @@ class Execution:
     """Whether parked runs may wait for what this run writes: that does not end while it executes."""
     has_reported: bool = False
     """Whether this execution has reported progress."""
+    is_rehearsal: bool = False
+    """Whether it ends at the first operation that is not in its history: nothing is done in earnest."""
     ended_by: ControlFlow | UnexpectedStepError | None = None
 
     def waiting_since(self) -> datetime:
@@ -107,7 +108,7 @@ class Cursor:
         self._root = root
         self._prefix = prefix
         self._count = 0 if root is not None else execution.begin()
-        self.suspended: Suspended | None = None
+        self.suspended: ControlFlow | None = None
         """Set once this branch waits: nothing more may run in it."""
         self.reads_stream = False
         """Whether a recorded reading of a stream waits for its next value here."""

@@ -50,12 +50,15 @@ def execute(
         name=execution.name,
         attempt=execution.attempt,
     )
-    while True:
-        try:
-            return (yield from _executed(execution, func, args, kwargs))
-        except ContinuedAsNew as left:
-            execution = yield from _continued(execution, left)
-            args, kwargs = yield from _decoded_inputs(execution, left.inputs)
+    try:
+        while True:
+            try:
+                return (yield from _executed(execution, func, args, kwargs))
+            except ContinuedAsNew as left:
+                execution, (args, kwargs) = yield from _continued(execution, left)
+    except WorkflowCancelled:
+        yield from sagas.let_go(execution)
+        raise
 
 
 def _executed(
@@ -63,7 +66,7 @@ def _executed(
 ) -> Flow[Finished]:
     execution.lease.holds(execution)
     try:
-        finished = yield from _called(execution, func, args, kwargs)
+        finished = yield from called(execution, func, args, kwargs)
         yield from _recorded(execution, finished)
     except ContinuedAsNew:
         yield from progress.flush(execution)
@@ -75,17 +78,24 @@ def _executed(
     return finished
 
 
-def _continued(execution: Execution, left: ContinuedAsNew) -> Flow[Execution]:
-    """Hand over to the next execution of the same run, whose body begins anew."""
-    successor = yield from continuing.hand_over(execution, left)
-    yield from _tidied(execution)
-    return successor
+def _continued(execution: Execution, left: ContinuedAsNew) -> Flow[tuple[Execution, Inputs]]:
+    """Hand over to the next execution of the same run, whose body begins anew with the arguments."""
+    execution.lease.holds(execution)  # or a heartbeat meanwhile would take the run for a stray
+    try:
+        successor = yield from continuing.hand_over(execution, left)
+        yield from _tidied(execution)
+        return successor, (yield from decoded_inputs(successor, left.inputs))
+    finally:
+        execution.lease.lets_go(execution)
 
 
-def _called(
+def called(
     execution: Execution, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Flow[Finished]:
-    """Call the function; whatever it swallowed, an execution that was ended stays ended."""
+    """Call the function, and undo what it did if it raises; nothing of the outcome is recorded here.
+
+    Whatever the function swallowed, an execution that was ended stays ended.
+    """
     try:
         args, kwargs = _accepted(execution, func, args, kwargs)
         value = yield UserCode(_in_scope(execution, func), *args, **kwargs)
@@ -208,7 +218,7 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
     """Execute a claimed run for a worker: nothing that it does may harm the worker."""
     try:
         try:
-            args, kwargs = yield from _decoded_inputs(execution, inputs)
+            args, kwargs = yield from decoded_inputs(execution, inputs)
         except Exception as error:  # noqa: BLE001  (unreadable inputs end the run, not the worker)
             yield from sagas.unwind(execution, error)
             yield from _recorded(execution, Finished(error=error))
@@ -226,7 +236,7 @@ def execute_claimed(execution: Execution, func: Callable[..., Any], inputs: str)
         execution.lease.lets_go(execution)
 
 
-def _decoded_inputs(execution: Execution, text: str) -> Flow[Inputs]:
+def decoded_inputs(execution: Execution, text: str) -> Flow[Inputs]:
     form, place = serialization.named(execution.serialization), places.inputs(execution.workflow_id)
     if serialization.reads_database(text):
         found: Inputs = yield Call(form.read_inputs, text, place)

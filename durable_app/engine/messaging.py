@@ -81,7 +81,8 @@ def recv(scope: Scope, at: Position, timer: Position, topic: str, timeout: float
     """Receive the oldest message of a topic, None when none came in time."""
     recorded = replayed(scope.cursor, at, RECV)
     if recorded is not None:
-        replayed(scope.cursor, timer, timers.SLEEP)
+        if timer in scope.execution.history:
+            replayed(scope.cursor, timer, timers.SLEEP)
         return (yield from outcome(recorded))
     execution = scope.execution
     place = places.step(execution.workflow_id, *at)
@@ -179,7 +180,8 @@ def get_event(
     at, timer = positions
     recorded = replayed(scope.cursor, at, GET_EVENT)
     if recorded is not None:
-        replayed(scope.cursor, timer, timers.SLEEP)
+        if timer in scope.execution.history:
+            replayed(scope.cursor, timer, timers.SLEEP)
         return (yield from outcome(recorded))
     started_at = scope.execution.waiting_since()
     news = (News("event", workflow_id, key),)

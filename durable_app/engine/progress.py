@@ -46,7 +46,7 @@ def report(scope: Scope, done: float, total: float | None, message: str) -> Flow
     scope.cursor.check()
     known = None if total is None else _checked("total", total)
     bar = store.Bar(scope.step, _checked("done", done), known)
-    if scope.step is None and len(execution.visited) < len(execution.history):
+    if execution.is_rehearsal or (scope.step is None and len(execution.visited) < len(execution.history)):
         return  # a replay
     execution.has_reported = True
     value = Progress(done=done, total=total, message=str(message)[:LONGEST_MESSAGE], at=clock.now())
@@ -68,7 +68,7 @@ def flush(execution: Execution) -> Flow[None]:
     if not execution.has_reported:
         return
     try:
-        yield Call(store.reporter().flush, execution.run)
+        yield Call(store.reporter().flush, execution.run, execution.attempt)
     except Exception as error:  # noqa: BLE001  (no run fails for the sake of its progress)
         logger.debug("Progress not written workflow_id=%s error=%s", execution.workflow_id, error)
 

@@ -2,7 +2,8 @@
 
 A recorded failure stands below its step's position, in the branch "0" that no ``gather`` uses; a replay
 counts them and goes on with the next try. Short pauses are not worth a commit: after a crash in one of
-them the step starts its tries anew.
+them the step starts its tries anew. A failure before a short pause is recorded with the next before a long
+one, so that none is missing in the count.
 """
 
 from datetime import datetime
@@ -12,6 +13,7 @@ from durable_app.engine import timers
 from durable_app.engine.checkpoints import checkpoint, record
 from durable_app.engine.context import Execution, Scope
 from durable_app.engine.flow import Flow, Pause
+from durable_app.errors import RetryAfter
 from durable_app.retry import Retry
 from durable_app.store.records import Position, Recorded
 
@@ -51,9 +53,15 @@ def earlier_failures(scope: Scope, step: Position) -> Flow[list[Exception]]:
     return [serialization.decode_error(found.error or "") for found in failures]
 
 
-def pause_after(scope: Scope, step: Position, name: str, retry: Retry, errors: list[Exception]) -> Flow[None]:
-    """Wait before the next try; the run may park meanwhile."""
-    seconds = retry.delay_before(len(errors) + 1)
+def pause_after(
+    scope: Scope, step: Position, name: str, retry: Retry, errors: list[Exception], recorded: int
+) -> Flow[int]:
+    """Wait before the next try; the run may park meanwhile.
+
+    ``recorded`` is how many of the failures are recorded; returns how many are now.
+    """
+    asked = errors[-1]
+    seconds = asked.seconds if isinstance(asked, RetryAfter) else retry.delay_before(len(errors) + 1)
     signals.step_retried.send(
         sender=None,
         workflow_id=scope.execution.workflow_id,
@@ -64,17 +72,20 @@ def pause_after(scope: Scope, step: Position, name: str, retry: Retry, errors: l
     )
     if seconds <= SHORT:
         yield Pause(seconds)
-        return
+        return recorded
     until = timers.after(seconds)
     if scope.execution.park_after is not None:
-        failure = checkpoint(
-            scope.execution,
-            failure_at(step, len(errors)),
-            RETRY,
-            output=serialization.encode(until),
-            error=serialization.encode_error(errors[-1]),
-            started_at=clock.now(),
-            finished_at=until,
-        )
-        yield from record(scope.cursor, failure)
+        for number in range(recorded + 1, len(errors) + 1):
+            failure = checkpoint(
+                scope.execution,
+                failure_at(step, number),
+                RETRY,
+                output=serialization.encode(until),
+                error=serialization.encode_error(errors[number - 1]),
+                started_at=clock.now(),
+                finished_at=until,
+            )
+            yield from record(scope.cursor, failure)
+        recorded = len(errors)
     yield from timers.wait(scope.cursor, until=until)
+    return recorded

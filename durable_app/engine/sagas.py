@@ -5,19 +5,26 @@ run undoes itself: the outcome of undoing what was registered at step 4 is recor
 A cancelled run may record nothing more: a run of its own undoes what is left (``store.compensation``).
 """
 
+import contextlib
 import logging
 from typing import Any
 
 from durable_app import serialization
+from durable_app.engine import timers
 from durable_app.engine.checkpoints import checkpoint, decoded, record, replayed
 from durable_app.engine.context import Cursor, Execution, Scope, require_trunk
-from durable_app.engine.flow import Flow, adrive
+from durable_app.engine.flow import Call, Flow, adrive
 from durable_app.errors import CompensationError, WorkflowFunctionNotFoundError
 from durable_app.registry import registry
+from durable_app.store import compensation
 from durable_app.store.compensation import COMPENSATE, in_order_of_undoing
 from durable_app.store.records import Position
 
 logger = logging.getLogger("durable_app")
+
+FIRST_LOOK = 0.05
+LONGEST_LOOK = 5.0
+"""Seconds between two looks whether a cancelled run's execution has ended."""
 
 
 def register(
@@ -36,10 +43,7 @@ def register(
 
 def unwind(execution: Execution, error: Exception) -> Flow[None]:
     """Undo what a failing run has registered, the last first; what fails at that is noted on its error."""
-    left = dict(execution.undos)
-    for place, found in execution.history.items():
-        if found.name == COMPENSATE:  # also what this execution failed too soon to come by
-            left.setdefault(Position(*place), found.output or "")
+    left = _registered(execution)
     if left:
         logger.warning(
             "Workflow is compensated workflow_id=%s name=%s count=%d",
@@ -52,8 +56,31 @@ def unwind(execution: Execution, error: Exception) -> Flow[None]:
         try:
             given = yield from decoded(left[position])
             yield from _undo(Scope(Cursor(execution)), position.below(1), given)
-        except Exception as failure:  # noqa: BLE001  (the others are undone all the same)
-            error.add_note(f"The compensation {_said(given, failure)}")
+        except Exception as failure:
+            if execution.ended_by is not None:  # by a step that is not the recorded one
+                raise execution.ended_by from failure
+            with contextlib.suppress(Exception):  # some errors cannot be changed
+                error.add_note(f"The compensation {_said(given, failure)}")
+
+
+def _registered(execution: Execution) -> dict[Position, str]:
+    """Return all registrations, also those that this execution failed too soon to come by."""
+    recorded = {
+        Position(*place): found.output or ""
+        for place, found in execution.history.items()
+        if found.name == COMPENSATE
+    }
+    return recorded | execution.undos
+
+
+def let_go(execution: Execution) -> Flow[None]:
+    """Tell the compensating run of a cancelled one that this execution has ended; best effort."""
+    if not _registered(execution):
+        return
+    try:
+        yield Call(compensation.let_go, execution.lease.id, execution.run)
+    except Exception as error:  # noqa: BLE001  (the next heartbeat tells it)
+        logger.debug("Execution not let go of workflow_id=%s error=%s", execution.workflow_id, error)
 
 
 def _undo(scope: Scope, position: Position, given: dict[str, Any]) -> Flow[None]:
@@ -67,12 +94,13 @@ def _said(given: dict[str, Any], failure: Exception) -> str:
     return f"{given['step']!r} failed: {type(failure).__name__}: {failure}"
 
 
-async def undo(registered: list[dict[str, Any]]) -> int:
+async def undo(run: int, registered: list[dict[str, Any]]) -> int:
     """Undo what a cancelled run has left, in this order; return how much that was.
 
-    Raises CompensationError at the end if some of it failed.
+    Waits for the end of the run's execution. Raises CompensationError at the end if some of it failed.
     """
     scope = require_trunk("undo")
+    await adrive(_await_end(scope, run))
     failures = []
     for given in registered:
         position = scope.cursor.next()
@@ -83,6 +111,14 @@ async def undo(registered: list[dict[str, Any]]) -> int:
     if failures:
         raise CompensationError(scope.execution.workflow_id, failures)
     return len(registered)
+
+
+def _await_end(scope: Scope, run: int) -> Flow[None]:
+    """Wait until nobody executes a cancelled run any more: a step in flight would be done after its undoing."""
+    pause = FIRST_LOOK
+    while (yield Call(compensation.is_executed, run)):
+        yield from timers.wait(scope.cursor, until=timers.after(pause))
+        pause = min(pause * 2, LONGEST_LOOK)
 
 
 registry.undoing = undo

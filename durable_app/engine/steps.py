@@ -64,6 +64,7 @@ def run_step(
         return (yield from outcome(found))
     started_at = clock.now()
     errors = yield from retries.earlier_failures(scope, position)
+    recorded = len(errors)
     while True:
         yield from ready_to_run(scope.cursor)
         inner = scope.inside(_status(position, plan, len(errors)))
@@ -78,7 +79,9 @@ def run_step(
                 exhausted = MaxStepRetriesExceeded(plan.name, errors)
                 yield from _record_failure(scope, position, plan, errors, started_at, exhausted)
                 raise exhausted from error
-            yield from retries.pause_after(scope, position, plan.name, plan.retry, errors)
+            recorded = yield from retries.pause_after(
+                scope, position, plan.name, plan.retry, errors, recorded
+            )
         else:
             return (yield from _record_output(scope, position, plan, value, errors, started_at))
 

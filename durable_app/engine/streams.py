@@ -92,7 +92,14 @@ class Reading:
         self._timeout = timeout
         self._longest = longest
         self._expects_value = expects_value
+        self.follows = True
+        """Whether it waits for what is still to come."""
         self._ahead: deque[Payload] = deque()
+
+    def of_what_is_there(self) -> "Reading":
+        """Return this reading, which now ends where it would wait."""
+        self.follows, self._timeout = False, 0.0
+        return self
 
     def outside(self) -> Flow[Any]:
         """Return the next value, or END; nothing is recorded.
@@ -142,6 +149,8 @@ class Reading:
 
     def _take(self, found: Found) -> None:
         """Keep what a look has brought, or raise StreamTimeoutError."""
+        if found is None and not self.follows:
+            found = [Payload(None)]
         if found is None:
             raise StreamTimeoutError(self.workflow_id, self.key, self._timeout)
         if self._expects_value and found[0].text is None:

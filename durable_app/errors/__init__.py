@@ -28,6 +28,7 @@ DurableError                                      (Exception) anything a caller 
 ├── InvalidTransitionError                        the run's state does not allow the verb
 ├── NotAuthorizedError                            the user's roles do not allow the run
 ├── MaxStepRetriesExceeded                        a step failed on its last try
+├── RetryAfter                                    raised by a step: try it again after so many seconds
 ├── StepTimeoutError                              a step took longer than its timeout
 ├── ResultTimeoutError                            (TimeoutError) a result did not come in time
 ├── CompensationError                             what a cancelled run did could not all be undone
@@ -98,6 +99,7 @@ from durable_app.errors.usage import (
     OpenTransactionError,
     PayloadTooLargeError,
     PermissionDeniedError,
+    RetryAfter,
     SerializationError,
     SynchronousCallError,
     TransactionLeftOpenError,
@@ -138,6 +140,7 @@ __all__ = [
     "QueryTimeoutError",
     "QueueDeduplicatedError",
     "ResultTimeoutError",
+    "RetryAfter",
     "ScheduleExistsError",
     "SerializationError",
     "StepNondeterminismError",

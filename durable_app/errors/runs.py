@@ -176,6 +176,7 @@ class UnexpectedStepError(DurableError):
         self.step_id = step_id
         self.expected = expected
         self.recorded = recorded
+        self.line = line
         where = f" at {line}" if line else ""
         super().__init__(
             f"Workflow {workflow_id!r}: step {step_id} was recorded as {recorded!r}, but the code now "

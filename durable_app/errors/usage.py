@@ -1,5 +1,9 @@
 """The code asks for what cannot be: a bad option, a value that cannot be stored, a misplaced call."""
 
+import math
+from datetime import timedelta
+from typing import Any
+
 from durable_app.errors.base import DurableError
 
 
@@ -26,6 +30,24 @@ class InvalidAnswerError(DurableError, ValueError):
 
 class InvalidOptionError(DurableError, ValueError):
     """An option is outside its range, or does not go with another."""
+
+
+class RetryAfter(DurableError):
+    """Raised by a step that is to be tried again after a time, in the place of its policy's pause.
+
+    ``seconds`` is a number or a timedelta. Whether it is tried again at all its policy says. Raises
+    InvalidOptionError for no span.
+    """
+
+    def __init__(self, seconds: float | timedelta, reason: str = "") -> None:
+        span: Any = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        if isinstance(span, bool) or not isinstance(span, int | float) or not 0 <= span < math.inf:
+            raise InvalidOptionError(
+                f"RetryAfter: seconds must be a number from zero on, or a timedelta, not {seconds!r}"
+            )
+        self.seconds = float(span)
+        self.reason = reason
+        super().__init__(f"To be tried again after {span} seconds{reason and f': {reason}'}")
 
 
 class SerializationError(DurableError, TypeError):

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import math
 import re
 import textwrap
 from collections.abc import Mapping
@@ -93,6 +94,8 @@ def attributes(given: dict[str, Any] | None) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Return a value as plain JSON: what it is not becomes text."""
     match value:
+        case float() if not math.isfinite(value):
+            return str(value)
         case None | bool() | int() | float() | str():
             return value
         case Mapping():

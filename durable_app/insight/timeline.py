@@ -3,6 +3,7 @@
 Pure: rows go in, places between 0 and 1 come out. The admin draws them, the REST API serves them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ WAITS = frozenset(
 )
 TIMED = frozenset({"durable.recv", "durable.getEvent"})
 """Operations whose next position records only the deadline of their wait."""
+
+RETRY = "durable.retry"
+"""A failed try, which stands below its step's position, with the pause after it."""
 
 
 class RunRow(Protocol):
@@ -108,13 +112,12 @@ def timeline(
     busy = [(step.started_at, min(step.finished_at, end)) for step in steps if step.name not in WAITS]
     scale = Scale.over(run.created_at, end, busy)
     rows = [_run_row(run, scale, end)]
-    timers = {(step.position + 1, step.branch) for step in steps if step.name in TIMED}
+    backoffs = _backoffs(steps)
+    timers = _timers(steps)
     for step in shown:
-        is_timer = step.name == "durable.sleep" and (step.position, step.branch) in timers
-        if is_timer or step.branch == "0":
+        if step.name == RETRY or (step.position, step.branch) in timers:
             continue
-        backoffs = [one for one in steps if one.position == step.position and one.branch == "0"]
-        rows.append(_step_row(step, scale, end, backoffs))
+        rows.append(_step_row(step, scale, end, backoffs[step.position, step.branch]))
         child = children.get(step.child_workflow_id or "")
         if child is not None and step.name not in WAITS:
             rows.append(_child_row(child, scale, now))
@@ -126,10 +129,39 @@ def timeline(
         end=end,
         now=None if run.finished_at is not None else scale.at(now),
         squeezed=None if scale.idle is None else (scale.at(scale.idle[0]), scale.at(scale.idle[1])),
-        failures=sum(step.error is not None for step in steps),
+        failures=sum(step.error is not None and step.name != RETRY for step in steps),
         hidden=len(steps) - len(shown),
         ticks=_ticks(scale),
     )
+
+
+def _backoffs(steps: Iterable[StepRow]) -> defaultdict[tuple[int, str], list[StepRow]]:
+    """Return the failed tries of each step that has recorded any, by its place."""
+    found: defaultdict[tuple[int, str], list[StepRow]] = defaultdict(list)
+    for step in steps:
+        if step.name == RETRY:
+            found[step.position, _above(step.branch)].append(step)
+    return found
+
+
+def _timers(steps: Sequence[StepRow]) -> set[tuple[int, str]]:
+    """Return the places that record only until when another operation was to wait."""
+    timed = {(step.position + 1, step.branch) for step in steps if step.name in TIMED}
+    return {
+        (step.position, step.branch)
+        for step in steps
+        if step.name == "durable.sleep" and ((step.position, step.branch) in timed or _is_below(step.branch))
+    }
+
+
+def _is_below(branch: str) -> bool:
+    """Whether a place belongs to another operation: it stands in that one's branch 0, which no gather has."""
+    return branch.split(".")[-2:-1] == ["0"]
+
+
+def _above(branch: str) -> str:
+    """Return the branch of the operation that a place belongs to."""
+    return ".".join(branch.split(".")[:-2])
 
 
 def _segment(scale: Scale, kind: str, start: datetime, end: datetime, title: str) -> Segment:

@@ -6,6 +6,7 @@ from durable_app.models.attributes import HasPairs
 from durable_app.models.audit import AuditEvent, AuditOutcome
 from durable_app.models.bulk import BulkOperation, IdempotencyKey
 from durable_app.models.messaging import Event, EventHistory, Message, StreamEntry
+from durable_app.models.overview import Overview
 from durable_app.models.queue import Queue, QueueStart
 from durable_app.models.schedule import CatchUp, Overlap, Schedule, ScheduleStatus
 from durable_app.models.step import Receipt, Step
@@ -27,6 +28,7 @@ __all__ = [
     "IdempotencyKey",
     "Message",
     "Overlap",
+    "Overview",
     "Queue",
     "QueueStart",
     "Receipt",

@@ -17,7 +17,7 @@ class Approval(models.Model):
     branch = models.TextField(default="", db_default="", blank=True)
     title = models.CharField(max_length=ID_LENGTH)
     description = models.TextField(default="", blank=True)
-    """Plain text with blank lines between paragraphs; shown escaped."""
+    """Text with a little Markdown; shown escaped."""
     form = models.CharField(max_length=ID_LENGTH, default="", blank=True)
     """Name of a registered form; empty: approve or reject."""
     context = models.JSONField(default=dict, blank=True)

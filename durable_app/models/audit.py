@@ -39,7 +39,14 @@ class AuditEvent(models.Model):
         verbose_name = _("audit event")
         verbose_name_plural = _("audit")
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["target_id", "id"], name="durable_audit_target")]
+        indexes = [
+            models.Index(fields=["target_id", "id"], name="durable_audit_target"),
+            models.Index(  # the page of a bulk operation
+                fields=["bulk_operation", "id"],
+                condition=models.Q(bulk_operation__gt=""),
+                name="durable_audit_bulk",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.target_id}"

@@ -29,6 +29,8 @@ class BulkOperation(models.Model):
     refused = models.PositiveIntegerField(default=0)
     denied = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
+    file = models.CharField(max_length=ID_LENGTH, default="", blank=True)
+    """Where the storage has what it made, once that is whole."""
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 

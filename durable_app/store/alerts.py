@@ -1,9 +1,10 @@
 """What alerts look at, and that each is sent once by all workers together."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from durable_app import clock
 from durable_app.models import SentAlert, Status, Worker, Workflow
@@ -28,10 +29,17 @@ def stuck(before: datetime) -> dict[str, int]:
 
 
 @database.retried
-def live_workers() -> int:
-    """Return how many workers hold a lease."""
-    rows = Worker.objects.using(database.alias()).filter(kind="worker", stopped_at__isnull=True)
-    return int(rows.filter(expires_at__gt=clock.now()).count())
+def live_workers(since: datetime) -> int:
+    """Return how many workers have held a lease at some time since a moment."""
+    rows = Worker.objects.using(database.alias()).filter(kind="worker", expires_at__gt=since)
+    return int(rows.filter(Q(stopped_at__isnull=True) | Q(stopped_at__gt=since)).count())
+
+
+@database.retried
+def forget(keys: Iterable[str], before: datetime) -> None:
+    """Forget the alerts that were sent before a time, but for these: the next of them is a new one."""
+    rows = SentAlert.objects.using(database.alias()).filter(sent_at__lte=before)
+    rows.exclude(pk__in=list(keys)).delete()
 
 
 def claim(key: str, repeat: timedelta) -> bool:

@@ -1,11 +1,12 @@
 """Questions that runs ask people: asked together with the step, answered together with the message."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from durable_app import clock
-from durable_app.models import Approval
+from durable_app.models import Approval, Workflow
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
 from durable_app.store.records import Checkpoint
@@ -98,6 +99,13 @@ def reopen(run: int, start: int) -> None:
     _rows().filter(workflow_id=run, position__gte=start - 1).update(
         closed_at=None, approved=None, answered_by="", values="", comment=""
     )
+
+
+def visible(sees: Callable[[Any], Any]) -> Any:
+    """Return the questions of those runs that ``sees`` lets through, in no order."""
+    runs = Workflow.objects.using(database.alias())
+    seen = sees(runs)
+    return _rows() if seen is runs else _rows().filter(workflow__in=seen)
 
 
 def waiting() -> Any:

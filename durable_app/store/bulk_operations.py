@@ -1,15 +1,18 @@
 """Bulk operations: which runs they match, and how far they have come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Max
+from django.db.models import Count, F, Max
+from django.db.models.fields.json import KT
 
 from durable_app import clock
-from durable_app.models import BulkOperation, Workflow
+from durable_app.models import AuditEvent, AuditOutcome, BulkOperation, Workflow
 from durable_app.store import database, listing
 from durable_app.store.listing import Filter
+from durable_app.store.observing import limited
 
 COUNTED = 10_000
 """Matches are counted up to here; more are shown as so many and more."""
@@ -31,6 +34,15 @@ class Plan:
 
 Sight = Callable[[Any], Any]
 """Leaves those of a queryset of runs that the operator may know of."""
+
+
+def known_to(operations: Any, sees: Sight, own: dict[str, str]) -> Any:
+    """Return those of a queryset of operations that somebody may know of: all, or only their own.
+
+    What an operation is to do, and how many runs it matches, tells of runs that its author may see.
+    """
+    runs = _runs()
+    return operations if sees(runs) is runs else operations.filter(**own)
 
 
 @database.retried
@@ -68,11 +80,51 @@ def get(number: int) -> BulkOperation:
 
 
 @database.retried
+def find(number: int, among: Sight = lambda rows: rows) -> BulkOperation | None:
+    """Return a bulk operation; ``among`` leaves out what the asker may not know of."""
+    found: BulkOperation | None = among(_rows().filter(pk=number)).first()
+    return found
+
+
+@database.retried
+def newest(limit: int) -> list[BulkOperation]:
+    """Return the newest bulk operations."""
+    return list(_rows().order_by("-pk")[:limit])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """Runs that an operation did nothing to, for the same reason."""
+
+    outcome: str
+    detail: str
+    count: int
+
+
+@database.retried
+def left(number: int, most: int) -> list[Left]:
+    """Return which runs an operation did nothing to, by reason, the most frequent first."""
+    events = AuditEvent.objects.using(database.alias()).filter(bulk_operation=str(number))
+    groups = events.exclude(outcome=AuditOutcome.DONE).values("outcome", detail=KT("details__detail"))
+    counted = groups.annotate(count=Count("pk")).order_by("-count", "outcome", "detail")
+    with limited():
+        rows = list(counted[:most])
+    return [Left(outcome=row["outcome"], detail=row["detail"] or "", count=row["count"]) for row in rows]
+
+
+@database.retried
+def run_statuses(workflow_ids: Iterable[str]) -> dict[str, str]:
+    """Return the statuses of the runs that carry operations out; those deleted meanwhile are left out."""
+    runs = _runs().filter(workflow_id__in=list(workflow_ids)).order_by()
+    return dict(runs.values_list("workflow_id", "status"))
+
+
+@database.retried
 def next_runs(operation: BulkOperation, sight: Sight, limit: int) -> list[tuple[int, str]]:
     """Return row and id of the next runs that it has to look at, oldest first."""
     found = sight(listing.matching(Filter(**operation.filter)))
-    left = found.filter(pk__gt=operation.last_run, pk__lte=operation.newest_run)
-    return list(left.order_by("pk").values_list("pk", "workflow_id")[:limit])
+    rest = found.filter(pk__gt=operation.last_run, pk__lte=operation.newest_run)
+    return list(rest.order_by("pk").values_list("pk", "workflow_id")[:limit])
 
 
 def advance(number: int, run: int, outcome: str) -> None:
@@ -80,8 +132,8 @@ def advance(number: int, run: int, outcome: str) -> None:
 
     Raises AlreadyDone if the operation has come past this run.
     """
-    left = _rows().filter(pk=number, last_run__lt=run)
-    if not left.update(last_run=run, **{outcome: F(outcome) + 1}):
+    before = _rows().filter(pk=number, last_run__lt=run)
+    if not before.update(last_run=run, **{outcome: F(outcome) + 1}):
         raise AlreadyDone(run)
 
 
@@ -90,9 +142,21 @@ class AlreadyDone(Exception):
 
 
 @database.retried
-def finish(number: int) -> None:
-    """Note that nothing is left to do."""
-    _rows().filter(pk=number, finished_at__isnull=True).update(finished_at=clock.now())
+def wrote(number: int, runs: int, come_past: int) -> None:
+    """Note how many runs an export has written, and how far it has come from the newest one."""
+    _rows().filter(pk=number, finished_at__isnull=True).update(done=runs, last_run=come_past)
+
+
+@database.retried
+def finish(number: int, file: str = "") -> None:
+    """Note that nothing is left to do, and the file that came of it."""
+    _rows().filter(pk=number, finished_at__isnull=True).update(finished_at=clock.now(), file=file)
+
+
+@database.retried
+def delete_before(time: datetime) -> int:
+    """Delete the operations that ended before a time and left no file; return how many."""
+    return int(_rows().filter(finished_at__lt=time, file="").delete()[0])
 
 
 def _rows() -> Any:

@@ -1,7 +1,9 @@
 """What undoes a cancelled run's steps: a run of its own, enqueued in the transaction of the cancellation.
 
 A registration is a recorded step; what its undoing came to is recorded below it (``Position.below``). So what
-is left to undo is the registrations without such a record, whoever asks, and whatever has crashed.
+is left to undo is the registrations without such a record, whoever asks, and whatever has crashed. The
+compensating run waits until the cancelled one's execution has ended: a step in flight is not undone before
+it is done.
 """
 
 from collections import defaultdict
@@ -14,14 +16,17 @@ from django.db import transaction
 from durable_app.errors import InvalidTransitionError
 from durable_app.identifiers import ID_LENGTH
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.models import Status, Step, Workflow
+from durable_app.models import Status, Step, Wait, Workflow
 from durable_app.models.workflow import ACTIVE
 from durable_app.registry import UNDO
-from durable_app.store import database, notify
+from durable_app.store import database, notify, workers
 from durable_app.store.records import Position
 
 COMPENSATE = "durable.compensate"
 """Name of the step that registers what undoes another."""
+
+EXECUTING = "executing:"
+"""Key of cancelled runs that a worker, whose id follows, still executes."""
 
 _COPIED = ("user", "roles", "assumed_role", "app_version", "attributes", "max_recovery_attempts")
 
@@ -35,16 +40,19 @@ def _order(place: Position) -> tuple[int, tuple[int, ...]]:
     return place.number, tuple(int(part) for part in place.branch.split(".") if part)
 
 
-def enqueue(runs: list[int], now: datetime) -> None:
+def enqueue(executed_by: dict[int, str | None], now: datetime) -> None:
     """Enqueue a compensating run for each of these runs that has something left to undo.
 
-    Called with the rows locked, in the transaction that cancels them at ``now``.
+    ``executed_by`` has the worker of each that executes. Called with the rows locked, in the transaction that
+    cancels them at ``now``.
     """
-    left = _left(runs)
+    left = _left(list(executed_by))
     if not left:
         return
     rows = _runs().filter(pk__in=list(left)).order_by("pk")
     _runs().bulk_create([_companion(row, left[row.pk], now) for row in rows])
+    held = [Wait(key=EXECUTING + worker, workflow_id=run) for run, worker in executed_by.items() if worker]
+    _waits().bulk_create([one for one in held if one.workflow_id in left], ignore_conflicts=True)
     transaction.on_commit(notify.work, using=database.alias())
 
 
@@ -71,7 +79,7 @@ def _companion(row: Workflow, left: dict[Position, str], now: datetime) -> Workf
         workflow_id=_free_id(row),
         name=name if len(name) <= ID_LENGTH else UNDO,
         parent_workflow_id=row.workflow_id,
-        inputs=f'{{"args":[[{texts}]],"kwargs":{{}}}}',
+        inputs=f'{{"args":[{row.pk},[{texts}]],"kwargs":{{}}}}',
         status=Status.ENQUEUED,
         queue_name=DEFAULT_QUEUE,
         created_at=now,
@@ -91,6 +99,27 @@ def _free_id(row: Workflow) -> str:
         number += 1
         found = f"{wanted}-{number}"
     return found
+
+
+@database.retried
+def is_executed(run: int) -> bool:
+    """Return whether a cancelled run's execution goes on: its worker lives, and has not let go of it."""
+    keys = _waits().filter(workflow_id=run, key__startswith=EXECUTING).values_list("key", flat=True)
+    return any(workers.is_alive(key.removeprefix(EXECUTING)) for key in keys)
+
+
+@database.retried
+def let_go(worker_id: str, run: int) -> None:
+    """Let the compensation of a cancelled run begin: its worker does not execute it any more."""
+    _waits().filter(key=EXECUTING + worker_id, workflow_id=run).delete()
+
+
+@database.retried
+def let_go_of_others(worker_id: str, executing: Iterable[int]) -> None:
+    """The same for all that the worker does not execute: what ended them may have been no cancellation."""
+    held = _waits().filter(key=EXECUTING + worker_id)
+    if held.exists():
+        held.exclude(workflow_id__in=list(executing)).delete()
 
 
 def withdraw(cancelled: dict[str, datetime | None]) -> None:
@@ -154,6 +183,10 @@ def _is_being_undone(row: Workflow) -> bool:
 def _companions(workflow_ids: Iterable[str]) -> Any:
     found = _runs().filter(parent_workflow_id__in=list(workflow_ids), name__startswith=UNDO)
     return found.order_by("pk")
+
+
+def _waits() -> Any:
+    return Wait._base_manager.using(database.alias())
 
 
 def _steps() -> Any:

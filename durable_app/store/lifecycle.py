@@ -101,11 +101,12 @@ def cancel_overdue(limit: int = BATCH) -> list[str]:
 
 
 def _cancel(rows: Any) -> list[str]:
-    found = list(rows.values_list("pk", "workflow_id"))
+    found = list(rows.values_list("pk", "workflow_id", "status", "worker_id"))
     if not found:
         return []
     now = clock.now()
-    pks = [pk for pk, _ in found]
+    executed_by = {pk: worker if status == Status.PENDING else None for pk, _, status, worker in found}
+    pks = list(executed_by)
     _rows().filter(pk__in=pks).update(
         status=Status.CANCELLED,
         finished_at=now,
@@ -117,9 +118,9 @@ def _cancel(rows: Any) -> list[str]:
         wake_at=None,
         waiting_for="",
     )
-    compensation.enqueue(pks, now)
     _waits().filter(workflow_id__in=pks).delete()
-    ids = [workflow_id for _, workflow_id in found]
+    compensation.enqueue(executed_by, now)
+    ids = [workflow_id for _, workflow_id, *_ in found]
     keys = [waits.News("result", one).key for one in ids]
     waits.wake_waiting_for(*keys)
     transaction.on_commit(lambda: notify.announce(*keys), using=database.alias())
@@ -172,6 +173,14 @@ def run_now(workflow_id: str) -> bool:
     return bool(moved)
 
 
+@database.retried
+def set_priority(workflow_id: str, priority: int) -> bool:
+    """Let a run be taken sooner (0) or later, whenever it stands in a queue; False if a worker has it."""
+    unclaimed = (Status.ENQUEUED, Status.DELAYED, Status.WAITING)
+    rows = _rows().filter(workflow_id=workflow_id, status__in=unclaimed)
+    return bool(rows.update(priority=priority, updated_at=clock.now()))
+
+
 def _enqueue_again(pks: list[int], queue_name: str | None) -> None:
     now = clock.now()
     _rows().filter(pk__in=pks).update(
@@ -215,10 +224,10 @@ def children(workflow_ids: list[str], *, compensations: bool = True) -> list[str
 
 
 @database.retried
-def delete(workflow_ids: list[str]) -> int:
-    """Delete runs with all that belongs to them; return how many there were."""
+def delete(workflow_ids: list[str], *, among: Iterable[str] = tuple(Status)) -> int:
+    """Delete runs in some states, with all that belongs to them; return how many there were."""
     with database.transact():
-        rows = _rows().filter(workflow_id__in=workflow_ids).order_by("pk")
+        rows = _rows().filter(workflow_id__in=workflow_ids, status__in=tuple(among)).order_by("pk")
         pks = list(rows.select_for_update().values_list("pk", flat=True))
         ids = list(_rows().filter(pk__in=pks).values_list("workflow_id", flat=True))
         waits.wake_waiting_for(*[waits.News("result", one).key for one in ids])

@@ -1,6 +1,7 @@
 """Reading runs and steps for those who show them."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import reduce
@@ -21,10 +22,15 @@ from durable_app.store.observing import limited
 
 Names = str | Iterable[str] | None
 
+Sight = Callable[[Any], Any]
+"""Leaves those of a queryset of runs that somebody may know of."""
+
 Moment = datetime | str | None
 """An aware time, or a text of ISO 8601."""
 
 STATUSES = frozenset(Status.values)
+
+ENDED = Q(finished_at__isnull=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +51,8 @@ class Filter:
     forked_from: Names = None
     is_fork: bool | None = None
     was_forked_from: bool | None = None
+    error_type: Names = None
+    """Classes of the errors that runs ended with, each with its module."""
     queues_only: bool = False
     attributes: dict[str, Any] | None = None
     start_time: Moment = None
@@ -117,11 +125,20 @@ def rows(
         return list(found[first : None if limit is None else first + limit])
 
 
+@database.retried
+def ids(wanted: Filter) -> list[str]:
+    """Return the ids of runs in the order of their creation."""
+    with limited():
+        return list(matching(wanted).order_by("pk").values_list("workflow_id", flat=True))
+
+
 def matching(wanted: Filter) -> WorkflowQuerySet:
     """Return the runs that match, in no order."""
     found = Workflow.objects.using(database.alias()).filter(**_conditions(wanted))
     if wanted.workflow_id_prefix is not None:
-        found = found.filter(_has_prefix(wanted.workflow_id_prefix))
+        found = found.filter(_has_prefix("workflow_id", wanted.workflow_id_prefix))
+    if wanted.error_type is not None:
+        found = found.filter(_has_prefix("error", _heads_of(wanted.error_type)))
     if wanted.queues_only:
         found = found.filter(queue_name__isnull=False, status__in=ACTIVE)
     if wanted.attributes:
@@ -142,13 +159,19 @@ def _without_default_queue(found: WorkflowQuerySet, wanted: Filter) -> WorkflowQ
     return found.filter(conditions)
 
 
-def _has_prefix(prefixes: Names) -> Q:
-    """Return the condition that an id begins with one of these texts; LIKE would ignore case on SQLite."""
+def _has_prefix(column: str, prefixes: Names) -> Q:
+    """Return the condition that a value begins with one of these texts; LIKE would ignore case on SQLite."""
     texts = [prefixes] if isinstance(prefixes, str) else list(prefixes or ())
     if "" in texts:
         return Q()
-    conditions = [Q(Exact(Left("workflow_id", len(text)), text)) for text in texts]
+    conditions = [Q(Exact(Left(column, len(text)), text)) for text in texts]
     return reduce(or_, conditions, Q(pk__in=[]))
+
+
+def _heads_of(error_types: Names) -> list[str]:
+    """Return how stored errors of these classes begin, ours and portable ones."""
+    names = [error_types] if isinstance(error_types, str) else list(error_types or ())
+    return [f'{{"{key}":{json.dumps(name)}' for name in names for key in ("type", "name")]
 
 
 def _conditions(wanted: Filter) -> dict[str, Any]:
@@ -172,9 +195,12 @@ def _conditions(wanted: Filter) -> dict[str, Any]:
 
 
 @database.retried
-def one(workflow_id: str) -> Workflow | None:
-    """Return a run with its payloads."""
-    return Workflow.objects.using(database.alias()).filter(workflow_id=workflow_id).first()
+def one(workflow_id: str, sight: Sight = lambda runs: runs) -> Workflow | None:
+    """Return a run with its payloads; ``sight`` leaves out what the asker may not know of."""
+    found: Workflow | None = sight(
+        Workflow.objects.using(database.alias()).filter(workflow_id=workflow_id)
+    ).first()
+    return found
 
 
 @database.retried

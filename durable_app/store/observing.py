@@ -22,12 +22,14 @@ SELECT current_setting('statement_timeout'), set_config('statement_timeout',
 
 
 @contextmanager
-def limited() -> Iterator[None]:
+def limited(at_most: float | None = None) -> Iterator[None]:
     """Let each statement in the block take no longer than ``DURABLE["QUERY_TIMEOUT"]``.
 
-    On SQLite the block as a whole. Raises QueryTimeoutError.
+    Nor longer than ``at_most`` seconds. On SQLite the block as a whole. Raises QueryTimeoutError.
     """
     seconds = conf.options().QUERY_TIMEOUT.total_seconds()
+    if at_most is not None:
+        seconds = min(seconds, at_most)
     try:
         with _on_postgres(seconds) if database.is_postgres() else _on_sqlite(seconds):
             yield

@@ -57,16 +57,21 @@ class Report(NamedTuple):
     bar: Bar
     value: Any
 
+    @property
+    def execution(self) -> tuple[int, int]:
+        """Whose report it is: two executions of one run may report, and only one of them counts."""
+        return self.run, self.attempt
+
 
 class Reporter:
     """Takes reports at any rate, and writes the newest of each run."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._pending: dict[int, Report] = {}
+        self._pending: dict[tuple[int, int], Report] = {}
         self._bars: dict[tuple[int, int], Bar] = {}
         """The last bar of each execution that has reported and not ended."""
-        self._written_at: dict[int, float] = {}
+        self._written_at: dict[tuple[int, int], float] = {}
         """When this thread's test has written a run's report; elsewhere the interval is the thread's."""
         self._writing = threading.Lock()
         self._running = False
@@ -88,23 +93,23 @@ class Reporter:
         with self._guard:
             if not self._accepts(report):
                 return
-            is_due = now - self._written_at.get(report.run, 0.0) >= INTERVAL
+            is_due = now - self._written_at.get(report.execution, 0.0) >= INTERVAL
         if is_due:
-            self._written_at[report.run] = now
-            self.flush(report.run)
+            self._written_at[report.execution] = now
+            self.flush(*report.execution)
 
     def _accepts(self, report: Report) -> bool:
-        key = report.run, report.attempt
+        key = report.execution
         if not report.bar.may_follow(self._bars.get(key)):
             return False
-        self._bars[key], self._pending[report.run] = report.bar, report
+        self._bars[key], self._pending[key] = report.bar, report
         return True
 
-    def flush(self, run: int) -> None:
-        """Write a run's newest report now, unless that has been done."""
+    def flush(self, run: int, attempt: int) -> None:
+        """Write an execution's newest report now, unless that has been done."""
         with self._writing:  # the thread may be at it
             with self._guard:
-                report = self._pending.pop(run, None)
+                report = self._pending.pop((run, attempt), None)
             for pause in PATIENCE:
                 if report is None or not write([report]):
                     return
@@ -113,9 +118,9 @@ class Reporter:
     def forget(self, run: int, attempt: int) -> None:
         """Drop what is left of an execution that has ended."""
         with self._guard:
-            self._pending.pop(run, None)
+            self._pending.pop((run, attempt), None)
             self._bars.pop((run, attempt), None)
-            self._written_at.pop(run, None)
+            self._written_at.pop((run, attempt), None)
 
     def _run(self) -> None:
         database.borrow_connections()
@@ -142,7 +147,7 @@ class Reporter:
                 left = list(reports.values())
             with self._guard:
                 for report in left:
-                    self._pending.setdefault(report.run, report)
+                    self._pending.setdefault(report.execution, report)
         return True
 
 

@@ -12,6 +12,7 @@ from durable_app import clock
 from durable_app.errors import NonExistentQueueError
 from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
 from durable_app.models import Queue, QueueStart
+from durable_app.registry import DeclaredQueue, registry
 from durable_app.store import database, notify
 
 # As text: the ORM took a millisecond of every claim to make this anew.
@@ -24,6 +25,16 @@ FROM durable_app_queue AS queue ORDER BY queue.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """Why nothing is taken from a queue. Times are aware datetimes."""
+
+    since: datetime
+    until: datetime | None
+    """None: until somebody resumes it."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueueState:
     """A queue as its row has it."""
 
@@ -33,6 +44,8 @@ class QueueState:
     paused_at: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str = ""
+    declaration: str = ""
+    """What code last declared it to be; empty: none does."""
     has_ready: bool = True
     """Whether a run stands in it, ready to be taken."""
 
@@ -42,6 +55,24 @@ class QueueState:
         if self.paused_at is None:
             return False
         return self.paused_until is None or clock.now() < self.paused_until
+
+    @property
+    def declared(self) -> Limits | None:
+        """The limits that code declares; None if it declares no such queue."""
+        return _declared(self.declaration)[0] if self.declaration else None
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether somebody has set other limits than code declares."""
+        said = _declaration(self.limits, self.polling_interval)
+        return bool(self.declaration) and self.declaration != said
+
+    @property
+    def pause(self) -> Pause | None:
+        """What keeps it from being served now, if anything does."""
+        if self.paused_at is None or not self.is_paused:
+            return None
+        return Pause(since=self.paused_at, until=self.paused_until, reason=self.pause_reason)
 
     @property
     def look_again(self) -> float | None:
@@ -54,11 +85,11 @@ class QueueState:
 
 @database.retried
 def get(name: str) -> QueueState | None:
-    """Return a queue, None if it has no row; the default one is there even without."""
+    """Return a queue, None if it has no row; the default one, and those that code declares, need none."""
     row = _rows().filter(pk=name).first()
     if row is not None:
         return state_of(row)
-    return QueueState(name=name) if name == DEFAULT_QUEUE else None
+    return _in_code(name) or (QueueState(name=name) if name == DEFAULT_QUEUE else None)
 
 
 @database.retried
@@ -68,6 +99,27 @@ def all_queues() -> list[QueueState]:
     if all(state.name != DEFAULT_QUEUE for state in found):
         found.append(QueueState(name=DEFAULT_QUEUE))
     return found
+
+
+@database.retried
+def known_queues() -> list[QueueState]:
+    """Return all queues: those that have a row, the default one, and those that only code declares yet."""
+    found = all_queues()
+    names = {state.name for state in found}
+    return found + [state for name in registry.queues if name not in names and (state := _in_code(name))]
+
+
+def _in_code(name: str) -> QueueState | None:
+    """Return a queue as code declares it, None if it declares none of this name."""
+    declared = registry.queues.get(name)
+    if declared is None:
+        return None
+    return QueueState(
+        name=name,
+        limits=declared.limits,
+        polling_interval=declared.polling_interval,
+        declaration=_declaration(declared.limits, declared.polling_interval),
+    )
 
 
 def free_among(names: Sequence[str]) -> list[str]:
@@ -90,6 +142,7 @@ def state_of(row: Queue, *, has_ready: bool = True) -> QueueState:
         paused_at=row.paused_at,
         paused_until=row.paused_until,
         pause_reason=row.pause_reason,
+        declaration=row.declaration,
         has_ready=has_ready,
     )
 
@@ -106,18 +159,27 @@ def register(name: str, limits: Limits, *, update: bool, polling_interval: timed
 
 
 @database.retried
-def declare(name: str, limits: Limits, *, polling_interval: timedelta | None, update: bool) -> None:
+def declare(name: str, declared: DeclaredQueue, *, update: bool) -> None:
     """Create a queue that code declares, or (if ``update``) take over a declaration that has changed.
 
     Limits that an operator has set stay until the code itself says something new.
     """
-    values = {**columns(limits), "polling_interval": polling_interval}
-    declaration = _declaration(limits, polling_interval)
+    values = _declaring(declared)
     with database.transact():
-        _ensure(name, declaration=declaration, **values)
-        if update and _rows().filter(pk=name).exclude(declaration=declaration).exists():
-            _set(name, declaration=declaration, **values)
+        _ensure(name, **values)
+        if update and _rows().filter(pk=name).exclude(declaration=values["declaration"]).exists():
+            _set(name, **values)
         _announce()
+
+
+def _declaring(declared: DeclaredQueue) -> dict[str, Any]:
+    """Return the columns of a queue as code declares it."""
+    limits, interval = declared.limits, declared.polling_interval
+    return {
+        **columns(limits),
+        "polling_interval": interval,
+        "declaration": _declaration(limits, interval),
+    }
 
 
 def _declaration(limits: Limits, polling_interval: timedelta | None) -> str:
@@ -126,6 +188,15 @@ def _declaration(limits: Limits, polling_interval: timedelta | None) -> str:
     if polling_interval is not None:
         said["polling_interval"] = polling_interval.total_seconds()
     return json.dumps(said, sort_keys=True)
+
+
+def _declared(declaration: str) -> tuple[Limits, timedelta | None]:
+    """Return what ``_declaration`` wrote down."""
+    said: dict[str, Any] = json.loads(declaration)
+    seconds = said.pop("polling_interval", None)
+    for name in ("limiter", "partition_limiter"):
+        said[name] = RateLimit.of(said.get(name))
+    return Limits(**said), None if seconds is None else timedelta(seconds=seconds)
 
 
 @database.retried
@@ -142,6 +213,22 @@ def change(
         _set(name, **columns(limits), **interval)
         _announce()
     return limits
+
+
+@database.retried
+def reset(name: str) -> tuple[Limits, Limits] | None:
+    """Give a queue again what code declares; return the limits before and after.
+
+    None, having changed nothing, if code declares no such queue. Raises NonExistentQueueError.
+    """
+    with database.transact():
+        row = _locked(name)
+        if not row.declaration:
+            return None
+        limits, interval = _declared(row.declaration)
+        _set(name, polling_interval=interval, **columns(limits))
+        _announce()
+    return row.limits, limits
 
 
 @database.retried
@@ -171,8 +258,14 @@ def delete(name: str) -> None:
 
 
 def _locked(name: str) -> Queue:
-    """Lock a queue's row, which the default queue may not have yet; raises NonExistentQueueError."""
-    if name == DEFAULT_QUEUE:
+    """Lock a queue's row, which that of the default queue and of declared ones may have to be made first.
+
+    Raises NonExistentQueueError.
+    """
+    declared = registry.queues.get(name)
+    if declared is not None:
+        _ensure(name, **_declaring(declared))
+    elif name == DEFAULT_QUEUE:
         _ensure(name)
     row: Queue | None = _rows().filter(pk=name).select_for_update(no_key=True).first()
     if row is None:

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from durable_app.models import Status, Workflow
 from durable_app.models.workflow import ACTIVE, TERMINAL
 from durable_app.store import database, lifecycle
+from durable_app.store.observing import limited
 
 FINE = frozenset({Status.SUCCESS, Status.CANCELLED})
 FAILED = frozenset(TERMINAL - FINE)
@@ -70,14 +71,27 @@ def delete_below(row: int, limit: int, after: int = 0) -> tuple[int, int | None]
     return deleted, window[-1] if len(window) == limit else None
 
 
+@database.retried
+def count(ended: list[Ended], below: int | None) -> int:
+    """Return how many runs may be deleted that ended so, or that have lower numbers than a row."""
+    wanted = Q(pk__in=[]) if below is None else Q(pk__lt=below)
+    for one in ended:
+        wanted |= Q(finished_at__lt=one.before, status__in=one.statuses)
+    with limited():
+        return int(_deletable(wanted).count())
+
+
 def _delete(wanted: Q) -> int:
     """Delete those of the runs that have ended, and whose kin have, unless somebody holds them."""
     with database.transact():
-        parent = _rows().filter(workflow_id=OuterRef("parent_workflow_id"), status__in=ACTIVE)
-        child = _rows().filter(parent_workflow_id=OuterRef("workflow_id"), status__in=ACTIVE)
-        rows = _rows().filter(wanted, ~Exists(parent), ~Exists(child), status__in=TERMINAL)
-        locked = rows.order_by("pk").select_for_update(skip_locked=True, of=("self",))
+        locked = _deletable(wanted).order_by("pk").select_for_update(skip_locked=True, of=("self",))
         return lifecycle.delete_rows(list(locked.values_list("pk", flat=True)))
+
+
+def _deletable(wanted: Q) -> Any:
+    parent = _rows().filter(workflow_id=OuterRef("parent_workflow_id"), status__in=ACTIVE)
+    child = _rows().filter(parent_workflow_id=OuterRef("workflow_id"), status__in=ACTIVE)
+    return _rows().filter(wanted, ~Exists(parent), ~Exists(child), status__in=TERMINAL)
 
 
 @database.retried

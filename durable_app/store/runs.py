@@ -33,6 +33,9 @@ from durable_app.store.steps import fence, landed, record_within
 
 ANEW = Reuse()
 
+SOME = 1_000
+"""Ids that one statement names."""
+
 logger = logging.getLogger("durable_app")
 
 _ANNOUNCED: dict[str, str] = {Status.ENQUEUED: notify.WORK, Status.DELAYED: notify.DUE}
@@ -193,6 +196,26 @@ def find(workflow_id: str, among: Callable[[Any], Any] = lambda rows: rows) -> W
     """Return a run's row without its payloads; ``among`` leaves out what the asker may not know of."""
     found: Workflow | None = among(_rows().without_payloads().filter(workflow_id=workflow_id)).first()
     return found
+
+
+@database.retried
+def among(workflow_ids: list[str], sight: Callable[[Any], Any]) -> list[Workflow]:
+    """Return the rows of those of these runs that ``sight`` leaves, without their payloads, oldest first."""
+    found: list[Workflow] = []
+    for first in range(0, len(workflow_ids), SOME):
+        some = _rows().without_payloads().filter(workflow_id__in=workflow_ids[first : first + SOME])
+        found += sight(some).order_by("pk")
+    return found
+
+
+@database.retried
+def hidden(workflow_ids: list[str], sight: Callable[[Any], Any]) -> set[str]:
+    """Return those of these ids that are a run's which ``sight`` leaves out."""
+    rows = _rows().filter(workflow_id__in=workflow_ids)
+    seen = sight(rows)
+    if seen is rows:  # whoever asks may know of all
+        return set()
+    return set(rows.values_list("workflow_id", flat=True)) - set(seen.values_list("workflow_id", flat=True))
 
 
 @database.retried

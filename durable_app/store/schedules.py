@@ -119,6 +119,25 @@ def declare(definitions: Iterable[ScheduleDefinition]) -> None:
         _announce()
 
 
+@database.retried
+def plan(definitions: Iterable[ScheduleDefinition]) -> dict[str, str]:
+    """Return what ``declare`` would do, by name: "create", "change", "retire", "leave" or "" for nothing."""
+    wanted = {one.name: one for one in definitions}
+    rows = {row.name: row for row in _rows()}
+    active = {name for name, row in rows.items() if row.is_declared and row.status == ScheduleStatus.ACTIVE}
+    found = {name: _change(rows.get(name), one) for name, one in sorted(wanted.items())}
+    return found | dict.fromkeys(sorted(active - wanted.keys()), "retire")
+
+
+def _change(row: Schedule | None, definition: ScheduleDefinition) -> str:
+    if row is None:
+        return "create"
+    if not row.is_declared and row.workflow_name != definition.workflow_name:
+        return "leave"
+    same = all(getattr(row, column) == value for column, value in _columns(definition).items())
+    return "" if same and row.is_declared and row.status != ScheduleStatus.RETIRED else "change"
+
+
 def _declare(definition: ScheduleDefinition) -> None:
     if _insert(definition, uuid.uuid4(), is_declared=True):
         return
@@ -242,6 +261,14 @@ def get(name: str) -> ScheduleInfo | None:
     return None if row is None else _info(row)
 
 
+def locked(name: str) -> Schedule:
+    """Return a schedule's row, locked for the rest of the caller's transaction.
+
+    Raises NonExistentScheduleError.
+    """
+    return _locked(name)
+
+
 @database.retried
 def find(*, status: Names, workflow_name: Names, name_prefix: Names) -> list[ScheduleInfo]:
     """Return schedules by name; conditions are combined with AND, alternatives of one with OR."""
@@ -267,7 +294,7 @@ def _info(row: Schedule) -> ScheduleInfo:
         workflow_class_name=row.class_name,
         schedule=row.cron,
         cron_timezone=row.timezone,
-        context=serialization.decode_or_text(row.context),
+        context=context_of(row),
         queue_name=row.queue_name,
         status=row.status,
         catch_up=row.catch_up,
@@ -279,6 +306,11 @@ def _info(row: Schedule) -> ScheduleInfo:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def context_of(row: Schedule) -> Any:
+    """Return what every run of a schedule is given; its stored text, where that cannot be read here."""
+    return serialization.decode_or_text(row.context)
 
 
 def _local(row: Schedule, moment: datetime | None) -> datetime | None:

@@ -17,6 +17,7 @@ from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import CatchUp, Overlap, Schedule, ScheduleStatus, Workflow
 from durable_app.recurrence import Recurrence
 from durable_app.registry import registry
+from durable_app.serialization import places
 from durable_app.store import bulk, database, lifecycle, runs, versions
 from durable_app.store.records import NewRun
 from durable_app.store.schedules import recurrence_of
@@ -162,6 +163,11 @@ def backfill(name: str, start: datetime, end: datetime) -> list[str]:
         return bulk.create([runs_of.record(tick, runs_of.tick_id(tick)) for tick in ticks])
 
 
+def tick_id(name: str, recurrence: Recurrence, tick: datetime) -> str:
+    """Return the id of the run of a schedule's tick, whether it fires or is backfilled."""
+    return f"sched-{name}-{recurrence.local(tick).isoformat()}"
+
+
 class _Runs:
     """The runs of one schedule: what they have in common is looked up once."""
 
@@ -174,17 +180,20 @@ class _Runs:
         self._context = _context(row, self.now)
 
     def tick_id(self, tick: datetime) -> str:
-        return f"sched-{self.row.name}-{self.recurrence.local(tick).isoformat()}"
+        return tick_id(self.row.name, self.recurrence, tick)
 
     def record(self, scheduled_at: datetime, workflow_id: str) -> NewRun:
         """Return a run. A workflow that this process does not know waits for one that does."""
         known = registry.workflows.get(self.row.workflow_name)
-        inputs = {"args": [self.recurrence.local(scheduled_at), self._context], "kwargs": {}}
+        form = serialization.wanted(None if known is None else known.serialization)
+        args = self.recurrence.local(scheduled_at), self._context
+        what = f"the inputs of schedule {self.row.name!r}"
         return NewRun(
             workflow_id=workflow_id,
             name=self.row.workflow_name,
             class_name=self.row.class_name,
-            inputs=serialization.encode(inputs, f"the inputs of schedule {self.row.name!r}"),
+            inputs=form.write_inputs((args, {}), what, places.inputs(workflow_id)),
+            serialization=form.name,
             status="ENQUEUED",
             queue_name=self.row.queue_name or DEFAULT_QUEUE,
             schedule_name=self.row.name,

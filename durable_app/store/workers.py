@@ -1,13 +1,13 @@
 """Leases: registering an incarnation, renewing it, and taking back the runs of dead ones."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, Exists, F, OuterRef, Q, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, Value, When, Window
+from django.db.models.functions import Coalesce, RowNumber
 
 from durable_app import clock
 from durable_app.limits import DEFAULT_QUEUE
@@ -56,6 +56,14 @@ class Neighbour(NamedTuple):
     pid: int
     pid_started: str
     sees_dead: bool
+
+
+class Executed(NamedTuple):
+    """A run that a worker executes, or held when it died."""
+
+    number: int
+    workflow_id: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,8 +150,49 @@ def get(worker_id: str) -> Worker | None:
 @database.retried
 def all_workers() -> list[Any]:
     """Return incarnations of workers, the newest first, each with the number of runs it executes."""
-    running = Count("runs", filter=Q(runs__status=Status.PENDING))
-    return list(_workers().filter(kind="worker").annotate(running=running).order_by("-started_at"))
+    rows = list(_workers().filter(kind="worker").order_by("-started_at"))
+    running = running_counts()
+    for row in rows:
+        row.running = running.get(row.pk, 0)
+    return rows
+
+
+@database.retried
+def not_ended() -> list[Worker]:
+    """Return the workers that have not said that they end, by name; also those whose lease is over."""
+    return list(_workers().filter(kind="worker", stopped_at__isnull=True).order_by("name", "pk"))
+
+
+@database.retried
+def held_by(worker_ids: Iterable[str], sight: Callable[[Any], Any], most: int) -> dict[str, list[Executed]]:
+    """Return the runs that workers execute, or held when they died: the first so many of each worker.
+
+    ``sight`` leaves those of a queryset of runs that somebody may know of.
+    """
+    place = Window(RowNumber(), partition_by=F("worker_id"), order_by="pk")
+    held = sight(_runs()).filter(status=Status.PENDING, worker_id__in=list(worker_ids))
+    rows = held.annotate(place=place).filter(place__lte=most).order_by("worker_id", "pk")
+    found: dict[str, list[Executed]] = defaultdict(list)
+    for worker_id, *run in rows.values_list("worker_id", "pk", "workflow_id", "name"):
+        found[worker_id].append(Executed(*run))
+    return found
+
+
+@database.retried
+def running_counts() -> dict[str, int]:
+    """Return how many runs each worker executes, or held when it died; by the workers' ids."""
+    held = _runs().filter(status=Status.PENDING, worker_id__isnull=False).order_by()
+    return dict(held.values_list("worker_id").annotate(count=Count("pk")))
+
+
+@database.retried
+def dead() -> list[str]:
+    """Return the incarnations whose leases are over without a word, and ended ones that still hold runs."""
+    over = Q(stopped_at__isnull=True, expires_at__lte=clock.now())
+    left = Q(stopped_at__isnull=False) & Exists(
+        _runs().filter(worker_id=OuterRef("pk"), status=Status.PENDING)
+    )
+    return list(_workers().filter(over | left).order_by("pk").values_list("pk", flat=True))
 
 
 @database.retried
@@ -255,10 +304,12 @@ def hand_back(runs: Iterable[tuple[int, int]]) -> None:
     """Hand back runs, given with their attempts, that have not begun; not counted as crashes.
 
     The attempt stays: nothing was or will be written under it, and the next claim takes another one. A run
-    without a recorded step has not started, whatever its claim said: a rate limit is to count its start.
+    without a recorded step has not started, whatever its claim said: a rate limit is to count its start, and
+    its timeout begins with it (a deadline without one is its parent's). One that a crash has thrown back had.
     """
     now = clock.now()
     has_steps = Exists(Step.objects.using(database.alias()).filter(workflow_id=OuterRef("pk")))
+    is_new = ~has_steps & Q(timeout__isnull=False, recovery_attempts=0)
     by_attempt: dict[int, list[int]] = defaultdict(list)
     for run, attempt in runs:
         by_attempt[attempt].append(run)
@@ -268,6 +319,7 @@ def hand_back(runs: Iterable[tuple[int, int]]) -> None:
                 status=Status.ENQUEUED,
                 queue_name=_QUEUED,
                 started_at=Case(When(has_steps, then=F("started_at")), default=None),
+                deadline_at=Case(When(is_new, then=None), default=F("deadline_at")),
                 enqueued_at=now,
                 updated_at=now,
             )

@@ -43,6 +43,8 @@ class Backlog:
         self._guard = threading.Lock()
         self._waiting: deque[tuple[float, Task]] = deque()
         self._average = TOO_LONG
+        self.executed = 0
+        """How many runs have occupied a slot, and left it."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -61,6 +63,7 @@ class Backlog:
 
     def note(self, seconds: float) -> None:
         """Take note of how long a run has occupied its slot."""
+        self.executed += 1  # without a lock: a lost count of one harms nobody
         self._average += WEIGHT * (max(seconds, SHORTEST) - self._average)
 
     def add(self, tasks: Iterable[Task]) -> None:

@@ -120,6 +120,11 @@ class Claimer(Service):
         """How many runs execute now, or are about to."""
         return sum(place.pool.slots.busy for place in self._places)
 
+    @property
+    def executed(self) -> int:
+        """How many runs have been executed, until they ended or parked."""
+        return sum(place.pool.backlog.executed for place in self._places)
+
     def hand_back(self) -> None:
         """Hand back the runs that were claimed and have not begun; if that fails, the lease's end does it."""
         with self._dispatching:

@@ -16,10 +16,5 @@ class Declarations:
         """Write what is new; a worker whose version is not the latest creates queues, but changes none."""
         for name, declared in list(registry.queues.items()):
             if self._told.get(name) is not declared:
-                queues.declare(
-                    name,
-                    declared.limits,
-                    polling_interval=declared.polling_interval,
-                    update=self._version.takes_unversioned,
-                )
+                queues.declare(name, declared, update=self._version.takes_unversioned)
                 self._told[name] = declared

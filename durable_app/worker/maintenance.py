@@ -11,7 +11,18 @@ from durable_app import clock, signals
 from durable_app.control import alerts
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import pid_started, process_space
-from durable_app.store import delays, due, lifecycle, notify, retention, waits, workers
+from durable_app.store import (
+    audit,
+    bulk_operations,
+    delays,
+    due,
+    idempotency,
+    lifecycle,
+    notify,
+    retention,
+    waits,
+    workers,
+)
 from durable_app.store.retention import Ended
 from durable_app.store.workers import Neighbour
 from durable_app.worker.service import Service
@@ -81,6 +92,7 @@ class Recovery(Service):
         self._ticks += 1
         if self._ticks % 100 == 0:
             workers.forget_ended()
+            idempotency.forget_old()
         return None
 
     def take_back(self) -> list[str]:
@@ -136,12 +148,35 @@ class Retention(Service):
         return None if found.last is None else self.pause
 
 
+class AuditRetention(Service):
+    """Deletes audit events that are older than they are kept, and bulk operations with them."""
+
+    name = "audit retention"
+    batch = 1_000
+    pause = 0.2
+
+    def __init__(self, interval: float, kept: timedelta) -> None:
+        super().__init__(interval)
+        self._kept = kept
+
+    def tick(self) -> float | None:
+        """Delete the next batch; return how soon to go on, or begin again after the interval."""
+        before = clock.now() - self._kept
+        if audit.delete_before(before, self.batch) == self.batch:
+            return self.pause
+        bulk_operations.delete_before(before)
+        return None
+
+
 class Alerts(Service):
     """Looks whether people should be told of something."""
 
     name = "alerts"
+    has_looked = False
 
     def tick(self) -> float | None:
-        """Start the sending of what is due."""
-        alerts.send_due()
+        """Start the sending of what is due; first after an interval, when others have started, too."""
+        if self.has_looked:
+            alerts.send_due()
+        self.has_looked = True
         return None

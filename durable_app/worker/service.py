@@ -35,6 +35,11 @@ class Service:
         """Start ticking."""
         self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Let the next tick come at once."""
         self._woken.set()

@@ -52,7 +52,7 @@ class Supervisor:
     def _start(self, index: int) -> None:
         died_young = time.monotonic() - self._born[index] < HEALTHY
         if self._children[index] is not None:
-            logger.warning("Worker process died index=%d", index)
+            self._tell(index)
             if died_young and self._stopping.wait(1.0):
                 return
         self._born[index] = time.monotonic()
@@ -60,3 +60,10 @@ class Supervisor:
         self._children[index] = child
         if self._stopping.is_set():  # the signal came before there was a child to pass it on to
             child.terminate()
+
+    def _tell(self, index: int) -> None:
+        child = self._children[index]
+        if child is not None and child.returncode == 0:
+            logger.info("Worker process ended, another one follows index=%d", index)
+        else:
+            logger.warning("Worker process died index=%d", index)

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -18,7 +18,7 @@ from durable_app.registry import registry
 from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
-from durable_app.worker.maintenance import Alerts, Recovery, Retention, Timers
+from durable_app.worker.maintenance import Alerts, AuditRetention, Recovery, Retention, Timers
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.scheduler import Scheduler
 from durable_app.worker.service import Service
@@ -39,7 +39,7 @@ class Worker:
     """Executes runs on ``threads`` threads and one event loop, until it is stopped.
 
     ``async_concurrency`` is how many coroutine runs execute at once, ``serving`` says from which queues it
-    takes them. Two workers may live in one process.
+    takes them, ``fires_schedules`` whether it starts what is due. Two workers may live in one process.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Worker:
         async_concurrency: int | None = None,
         name: str | None = None,
         serving: Serving | None = None,
+        fires_schedules: bool = True,
     ) -> None:
         options = conf.options()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
@@ -82,9 +83,10 @@ class Worker:
             on_ready=self.claimer.poll,
         )
         self.recovery = Recovery(RECOVERY_INTERVAL, self._lease)
-        self._services: list[Service] = [self.claimer, self._timers, scheduler, self.recovery]
-        if options.RETENTION is not None:
-            self._services.append(Retention(RETENTION_INTERVAL, options.RETENTION))
+        self._services: list[Service] = [self.claimer, self._timers, self.recovery]
+        if fires_schedules:
+            self._services.append(scheduler)
+        self._services += _retentions(options)
         if not alerts.rules().is_off:
             self._services.append(Alerts(ALERTS_INTERVAL))
         self._subscriptions = ExitStack()
@@ -140,6 +142,16 @@ class Worker:
     def busy(self) -> int:
         """How many runs execute now."""
         return self.claimer.busy
+
+    @property
+    def executed(self) -> int:
+        """How many runs it has executed, each until it ended or parked."""
+        return self.claimer.executed
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it can execute runs: its lease is valid, and all of its services live."""
+        return self._lease().allows_start and all(service.is_running for service in self._services)
 
     def run_until_idle(self, timeout: float | None = None) -> bool:
         """Block until nothing is ready or executing; False if that took more than ``timeout`` seconds.
@@ -202,3 +214,10 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self.stop(grace=10)
+
+
+def _retentions(options: conf.Options) -> Iterator[Service]:
+    if options.RETENTION is not None:
+        yield Retention(RETENTION_INTERVAL, options.RETENTION)
+    if options.AUDIT_RETENTION is not None:
+        yield AuditRetention(RETENTION_INTERVAL, options.AUDIT_RETENTION)

@@ -173,7 +173,7 @@ def test_a_zombie_inside_a_transaction_elsewhere_pays_once(
     effects = Effect.objects.using("other").filter(workflow_id=handle.workflow_id)
     assert len(effects) == 1
     assert effects[0].step.split()[1] == handle.get_result()[0]
-    assert not Receipt.objects.using("other").exists()
+    wait_until(lambda: not Receipt.objects.using("other").exists())
 
 
 def _has_ended_or_waits_for_the_zombie(run: Workflow) -> bool:

@@ -2,6 +2,7 @@
 
 import tests.shop.crash  # noqa: F401  (registers its workflows)
 from durable_app import sleep, step, workflow
+from tests.shop import asked as asked
 from tests.shop import crowd as crowd
 from tests.shop import flow as flow
 from tests.shop import hold as hold
@@ -11,6 +12,7 @@ from tests.shop import queues as queues
 from tests.shop import releases as releases
 from tests.shop import rounds as rounds
 from tests.shop import talk as talk
+from tests.shop import trips as trips
 from tests.shop import undoing as undoing
 
 

@@ -107,7 +107,7 @@ def test_nothing_runs_in_the_finally_blocks_of_a_run_that_parks() -> None:
     with Worker(threads=1):
         handle = start_workflow(sleepless)
         wait_for_status(handle.workflow_id, Status.WAITING)
-        assert executed == ["before", "finally"]
+        wait_until(lambda: executed == ["before", "finally"])
         cancel_workflow(handle.workflow_id)
     assert step_names(handle.workflow_id) == [(1, "tick_off"), (2, "durable.sleep")]
 

@@ -18,6 +18,7 @@ from durable_app import (
     patch,
     start_workflow,
 )
+from durable_app.models import Workflow
 from durable_app.worker.worker import Worker
 from tests.deployments import (
     achanging,

@@ -34,7 +34,7 @@ from durable_app import (
 )
 from durable_app.models import Status, StreamEntry
 from durable_app.worker.worker import Worker
-from tests.helpers import in_thread, wait_for_status, wait_until
+from tests.helpers import execute_again, in_thread, step_names, wait_for_status, wait_until
 from tests.shop import flow
 from tests.shop.flow import dictate
 
@@ -120,6 +120,34 @@ def test_a_cancelled_run_ends_its_open_streams():
         wait_until(StreamEntry.objects.exists)
         cancel_workflow(handle.workflow_id)
         assert waiting.result(60) == ["one"]
+
+
+@workflow(name="readers.looks_twice")
+def looks_twice(workflow_id: str, key: str) -> list[Any]:
+    return [list(read_stream(workflow_id, key, follow=False)) for _ in range(2)]
+
+
+@pytest.mark.django_db(transaction=True)
+@READERS
+def test_a_reader_that_does_not_follow_takes_what_is_there(reader):
+    """165, 171. It ends where it would wait, also in a transaction; in a workflow as a recorded step."""
+    handle = start_workflow(dictate, "log")
+    with Worker(threads=2):
+        send(handle.workflow_id, "one", "say")
+        wait_until(StreamEntry.objects.exists)
+        assert all_values(reader, handle.workflow_id, "log", follow=False) == ["one"]
+        assert all_values(reader, handle.workflow_id, "log", offset=5, follow=False) == []
+        if reader == "sync":
+            with transaction.atomic():
+                assert list(read_stream(handle.workflow_id, "log", follow=False)) == ["one"]
+        looking = start_workflow(looks_twice, handle.workflow_id, "log")
+        assert looking.get_result(timeout=60) == [["one"], ["one"]]
+        assert step_names(looking.workflow_id) == [(n, "durable.readStream") for n in range(1, 5)]
+        cancel_workflow(handle.workflow_id)
+        execute_again(looking.workflow_id)
+        assert looking.get_result(timeout=60) == [["one"], ["one"]]
+    with pytest.raises(NonExistentWorkflowError):
+        all_values(reader, "nobody", "log", follow=False)
 
 
 @pytest.mark.django_db

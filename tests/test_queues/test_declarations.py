@@ -11,6 +11,8 @@ from durable_app import (
     Queue,
     delete_queue,
     enqueue,
+    list_queues,
+    retrieve_queue,
 )
 from durable_app.limits import Limits
 from durable_app.models import Queue as Row
@@ -39,11 +41,33 @@ def declare(name: str = "line", **limits: Any) -> None:
 def test_a_declared_queue_is_created_by_a_starting_worker():
     """209. At once: before the worker takes anything."""
     declare(concurrency=2, polling_interval=3)
-    with pytest.raises(NonExistentQueueError):
-        limits()
+    assert not Row.objects.exists()
     with Worker(threads=1):
         assert limits() == Limits(concurrency=2)
     assert Row.objects.get().polling_interval == timedelta(seconds=3)
+
+
+def test_a_declared_queue_is_there_before_any_worker_has_started():
+    """209. The code says what it is; the first change of it makes its row."""
+    declare(concurrency=2, polling_interval=3)
+    line = retrieve_queue("line")
+    assert line is not None
+    assert "line" in [found.name for found in list_queues()]
+    assert (line.limits, line.is_paused, line.paused) == (Limits(concurrency=2), False, None)
+    assert not Row.objects.exists()
+    line.pause(until=60, reason="not yet")
+    row = Row.objects.get()
+    assert (row.concurrency, row.polling_interval) == (2, timedelta(seconds=3))
+    assert line.paused is not None
+    assert (line.paused.since, line.paused.until) == (row.paused_at, row.paused_until)
+    assert line.paused.reason == "not yet"
+    with Worker(threads=1):
+        assert line.is_paused
+    line.resume()
+    assert line.paused is None
+    assert line.configure(worker_concurrency=1) == Limits(concurrency=2, worker_concurrency=1)
+    with pytest.raises(NonExistentQueueError):
+        Queue.named("lime").pause()
 
 
 def test_a_queue_that_is_declared_later_is_created_then(worker: Worker):

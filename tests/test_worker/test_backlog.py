@@ -1,13 +1,15 @@
 """Runs claimed ahead: how many, who gets those that wait too long, and how their ends are recorded."""
 
+import asyncio
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from durable_app import start_workflow, step, workflow
+from durable_app import SetWorkflowTimeout, clock, start_workflow, step, workflow
 from durable_app.engine.context import Execution
 from durable_app.engine.lease import Lease
 from durable_app.models import Status, Step, Workflow
@@ -48,6 +50,17 @@ def wait_at_the_gate() -> None:
 @workflow(name="backlog.gated")
 def gated() -> None:
     wait_at_the_gate()
+
+
+@workflow(name="backlog.abrief")
+async def abrief(number: int) -> int:
+    return number
+
+
+@workflow(name="backlog.agated")
+async def agated() -> None:
+    while not gate.is_set():
+        await asyncio.sleep(0.01)
 
 
 @workflow(name="backlog.awaits_briefs")
@@ -131,6 +144,30 @@ def test_a_run_handed_back_is_ready_for_anybody_and_no_crash():
     assert (again.run, again.attempt) == (first.run, 2)
 
 
+def test_a_timeout_begins_with_the_run_and_not_with_the_claim_that_was_handed_back():
+    """94, 127, 129. A deadline that is not counted from the claim stays: a parent's, one before a crash."""
+    with SetWorkflowTimeout(60):
+        claimed_ahead, crashed, begun = [start_workflow(brief, number) for number in range(3)]
+    inherits = start_workflow(brief, 3)
+    for handle, changes in (
+        (inherits, {"deadline_at": clock.now() + timedelta(hours=1)}),
+        (crashed, {"recovery_attempts": 1}),
+    ):
+        Workflow.objects.filter(workflow_id=handle.workflow_id).update(**changes)
+    found = claims.claim(Claimer(worker_id="w"), [brief.name], 4)
+    run = Workflow.objects.get(workflow_id=begun.workflow_id)
+    Step.objects.create(
+        workflow=run, position=1, name="s", started_at=clock.now(), finished_at=clock.now(), attempt=1
+    )
+    before = dict(Workflow.objects.values_list("workflow_id", "deadline_at"))
+    assert None not in before.values()
+
+    workers.hand_back([(one.run, one.attempt) for one in found])
+
+    after = dict(Workflow.objects.values_list("workflow_id", "deadline_at"))
+    assert after == {**before, claimed_ahead.workflow_id: None}
+
+
 def test_runs_that_were_claimed_behind_long_ones_go_back_to_the_queue():
     """184. Brief runs made the worker claim ahead; the long ones it got so are free for another worker."""
     with Worker(threads=2) as worker:
@@ -147,29 +184,30 @@ def test_runs_that_were_claimed_behind_long_ones_go_back_to_the_queue():
     assert Step.objects.count() == 40
 
 
-def test_what_has_not_begun_goes_back_when_the_worker_is_to_take_no_more():
+@pytest.mark.parametrize("colour", ["threads", "loop"])
+def test_what_has_not_begun_goes_back_when_the_worker_is_to_take_no_more(colour, monkeypatch):
     """87, 221. Another worker need not wait for this one's runs to end."""
-    worker = Worker(threads=1)
+    monkeypatch.setattr("durable_app.worker.claimer.TOO_LONG", 3600.0)
+    held, behind = (gated, brief) if colour == "threads" else (agated, abrief)
+    worker = Worker(threads=1, async_concurrency=1)
     worker.start()
     try:
-        start_workflow(gated)
+        start_workflow(held)
         wait_until(lambda: worker.busy == 1)
-        backlog = worker.threads.backlog
-        waiting = claims.claim(Claimer(worker_id=worker.incarnation.lease.id), [brief.name], 3)
-        assert waiting == []
-        for number in range(3):
-            start_workflow(brief, number)
+        backlog = getattr(worker, colour).backlog
         while backlog.ahead < 3:
             backlog.note(MOMENT / 4)
-        worker.claimer.wake()
+        for number in range(3):
+            start_workflow(behind, number)
         wait_until(lambda: len(backlog) == 3)
         worker.quiet()
         assert (len(backlog), worker.busy) == (0, 1)
-        assert Workflow.objects.filter(status=Status.ENQUEUED, name=brief.name).count() == 3
+        back = Workflow.objects.filter(status=Status.ENQUEUED, name=behind.name)
+        assert list(back.values_list("attempt", "recovery_attempts", "started_at")) == [(1, 0, None)] * 3
     finally:
         gate.set()
         worker.stop()
-    assert Workflow.objects.get(name=gated.name).status == Status.SUCCESS
+    assert Workflow.objects.get(name=held.name).status == Status.SUCCESS
 
 
 def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -218,6 +256,40 @@ def test_an_end_that_is_refused_harms_no_other(monkeypatch):
     found = Counter(Workflow.objects.values_list("status", flat=True))
     assert found[Status.SUCCESS] + found[Status.CANCELLED] == 100
     assert found[Status.CANCELLED] <= 1
+
+
+def test_an_end_that_could_not_be_recorded_is_executed_again(monkeypatch, settings):
+    """95, F02. Whatever has failed, the runs of the batch are found astray, and no thread is lost."""
+    settings.DURABLE = {"LEASE": timedelta(seconds=2)}
+    handles = [start_workflow(brief, number) for number in range(60)]
+    commit_all = database.commit_all
+    failed: list[int] = []
+
+    def fail_once(records: list[Any]) -> list[Any]:
+        if not failed:
+            failed.append(len(records))
+            raise RuntimeError("no answer")
+        return commit_all(records)
+
+    monkeypatch.setattr("durable_app.worker.ends.database.commit_all", fail_once)
+    monkeypatch.setattr(Backlog, "ahead", MOST)
+    with Worker(threads=1):
+        wait_until(lambda: not Workflow.objects.filter(finished_at__isnull=True).exists())
+    assert [handle.get_result() for handle in handles] == list(range(60))
+    crashed = Workflow.objects.filter(recovery_attempts=1).count()
+    assert crashed == sum(failed) > 0
+
+
+def test_a_worker_that_stops_loses_no_end():
+    """95, 177. What has executed is recorded, the rest goes back: no run is left to a worker that is gone."""
+    handles = [start_workflow(brief, number) for number in range(150)]
+    with Worker(threads=2):
+        wait_until(Workflow.objects.filter(status=Status.SUCCESS).exists)
+    found = Counter(Workflow.objects.values_list("status", flat=True))
+    assert found[Status.SUCCESS] + found[Status.ENQUEUED] == 150, found
+    with Worker(threads=2):
+        assert [handle.get_result(timeout=60) for handle in handles] == list(range(150))
+    assert set(Workflow.objects.values_list("recovery_attempts", flat=True)) == {0}
 
 
 def test_a_waiting_parent_hears_of_ends_that_share_a_commit(settings):
