@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import get_resolver, reverse
 from django.utils.functional import classproperty
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -154,6 +155,15 @@ class DurableAdminMixin(MixinBase):
         """Return the URL of the list."""
         name = f"{SITE}:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return reverse(name, current_app=self.admin_site.name)
+
+    def url_of_list(self, request: HttpRequest, model: Any, **query: str) -> str:
+        """Return the URL of another entry's list; empty if this site or this user does not have it."""
+        site: Any = self.admin_site
+        if not site.is_registered(model) or not site.get_model_admin(model).has_view_permission(request):
+            return ""
+        name = f"{SITE}:{model._meta.app_label}_{model._meta.model_name}_changelist"
+        url = reverse(name, current_app=site.name)
+        return f"{url}?{urlencode(query)}" if query else url
 
     def object_url(self, pk: Any) -> str:
         """Return the URL of a row's page."""

@@ -35,6 +35,16 @@ def badge(status: str) -> SafeString:
     return mark(kind, shape, label, status)
 
 
+def dot(status: str, url: str, title: str) -> SafeString:
+    """Return a run's status as a small sign, one of a row: a colour and a shape; the word is the title."""
+    kind, shape = _BADGES.get(status, ("is-idle", "?"))
+    word = Status(status).label if status in Status.values else status
+    if not url:
+        return format_html('<span class="durable-dot {}" title="{}, {}">{}</span>', kind, word, title, shape)
+    tag = '<a class="durable-dot {}" href="{}" title="{}, {}" aria-label="{}, {}">{}</a>'
+    return format_html(tag, kind, url, word, title, word, title, shape)
+
+
 def mark(kind: str, shape: str, label: Any, title: str = "") -> SafeString:
     """Return a badge; ``kind`` is "is-ok", "is-bad", "is-run", "is-wait" or "is-idle"."""
     return format_html(

@@ -1,7 +1,7 @@
 """Runs to look at, and a browser's eye for what a page would execute."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from itertools import count
 from typing import Any
@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from durable_app import clock
-from durable_app.models import Status, Step, Workflow
+from durable_app.models import Queue, Schedule, Status, Step, Worker, Workflow
 from durable_app.models.workflow import TERMINAL
 
 LIST = "/admin/durable_app/workflow/"
@@ -62,6 +62,28 @@ def with_steps(run: Workflow, *names: str, fails: bool = False) -> Workflow:
             attempt=1,
         )
     return run
+
+
+def worker(name: str, **fields: Any) -> Worker:
+    now = clock.now()
+    values: dict[str, Any] = {
+        "id": name, "name": name, "hostname": "h", "process_space": "p", "pid": 1, "pid_started": "1",
+        "started_at": now, "heartbeat_at": now, "expires_at": now + timedelta(days=1), "slots": 8,
+    }  # fmt: skip
+    return Worker.objects.create(**{**values, **fields})
+
+
+def queue(name: str, **fields: Any) -> Queue:
+    now = clock.now()
+    return Queue.objects.create(name=name, created_at=now, updated_at=now, **fields)
+
+
+def schedule(name: str, status: str, next_at: datetime | None) -> Schedule:
+    now = clock.now()
+    return Schedule.objects.create(
+        name=name, workflow_name="w", cron="* * * * *", status=status, next_at=next_at,
+        created_at=now, updated_at=now,
+    )  # fmt: skip
 
 
 def page_of(run: Workflow) -> str:

@@ -9,8 +9,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
-from durable_app.admin.runs import exporting
-from durable_app.models import AuditEvent, Status
+from durable_app.insight import tables
+from durable_app.models import AuditEvent, BulkOperation, Status
 from tests.test_admin.pages import LIST, made
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def test_the_runs_that_match_newest_first(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A3. Over several batches, each run once."""
-    monkeypatch.setattr(exporting, "BATCH", 3)
+    monkeypatch.setattr(tables, "BATCH", 3)
     runs = [made(Status.ERROR) for _ in range(7)]
     made()
     found = rows(exported(boss, query="?status=ERROR"))
@@ -66,12 +66,15 @@ def test_no_cell_is_a_formula(boss: Client, formula: str) -> None:
     assert json.loads(exported(boss, "json"))[0]["name"] == formula
 
 
-def test_no_more_than_the_limit(boss: Client, settings: Any) -> None:
-    """A3. The newest ones."""
+def test_up_to_the_limit_it_is_sent_at_once(boss: Client, settings: Any) -> None:
+    """A3. Above it an operation is begun: tests/test_control/test_long_exports.py."""
     settings.DURABLE = {"ADMIN": {"EXPORT_LIMIT": 2}}
-    runs = [made() for _ in range(3)]
+    runs = [made() for _ in range(2)]
     found = rows(exported(boss))
-    assert [row["workflow_id"] for row in found] == [runs[2].workflow_id, runs[1].workflow_id]
+    assert [row["workflow_id"] for row in found] == [run.workflow_id for run in reversed(runs)]
+    made()
+    assert boss.post(URL, {"format": "csv"}).status_code == 302
+    assert BulkOperation.objects.get().matched == 3
 
 
 def test_payloads_need_their_permission_and_are_redacted(staff: Any) -> None:

@@ -55,6 +55,7 @@ EACH: dict[str, tuple[str, dict[str, Any]]] = {
     "cancel": (Status.ENQUEUED, {}),
     "resume": (Status.CANCELLED, {"queue_name": "default"}),
     "run_now": (Status.DELAYED, {}),
+    "set_priority": (Status.WAITING, {"priority": 3}),
     "retry": (Status.ERROR, {}),
     "send": (Status.WAITING, {"message": '"x"', "topic": "t"}),
     "delete_selected": (Status.SUCCESS, {}),

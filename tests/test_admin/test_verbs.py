@@ -26,6 +26,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "cancel": {},
     "resume": {"queue_name": "default"},
     "run_now": {},
+    "set_priority": {"priority": 7},
     "retry": {},
     "fork": {"start_step": 1, "queue_name": "default"},
     "rewind": {"start_step": 1, "queue_name": "default"},

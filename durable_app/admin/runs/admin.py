@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import django
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
-from durable_app.admin.base import BaseAdmin, with_nonce
+from durable_app.admin.base import BaseAdmin
+from durable_app.admin.histories import HistoryPages
 from durable_app.admin.runs.exporting import Exports
 from durable_app.admin.runs.links import PREFIX
 from durable_app.admin.runs.lists import RunLists
@@ -15,12 +15,12 @@ from durable_app.admin.runs.many import ManyRuns, meant
 from durable_app.admin.runs.page import RunPages
 from durable_app.admin.runs.verbs import RunVerbs
 from durable_app.identifiers import is_storable
-from durable_app.models import AuditEvent
-from durable_app.store import database
 
 
-class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports):
+class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, HistoryPages):
     """Workflow runs: a list, a page each, verbs on one and on many."""
+
+    target_kind = "workflow"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the runs that the user may know of."""
@@ -33,6 +33,7 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports):
             path("count/", view(self.count_view), name=f"{PREFIX}_count"),
             path("by-id/", view(self.by_id_view), name=f"{PREFIX}_by_id"),
             path("export/", view(self.export_list_view), name=f"{PREFIX}_export_list"),
+            path("exported/<int:number>/", view(self.exported_view), name=f"{PREFIX}_exported"),
             path("bulk/<slug:name>/", view(self.bulk_view), name=f"{PREFIX}_bulk"),
             path("<int:number>/export/", view(self.export_view), name=f"{PREFIX}_export"),
             path("<int:number>/verb/<slug:name>/", view(self.verb_view), name=f"{PREFIX}_verb"),
@@ -54,20 +55,9 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports):
         """Lead Django's own link to the verb."""
         return HttpResponseRedirect(self.verb_url(self.found(request, object_id), "delete"))
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Show Django's history of a run, and our audit, which also knows programs and terminals."""
-        run = self.found(request, object_id)
-        events = AuditEvent.objects.using(database.alias()).filter(
-            target_id=run.workflow_id, target_kind="workflow"
-        )
-        context = {
-            "audit": list(events.order_by("-pk")[:100]),
-            "list_url": self.list_url(),
-            "object_url": self.object_url(run.pk),
-            "durable_media": with_nonce(request, self.media),
-            "crumbs_are_a_list": django.VERSION >= (6, 1),
-        }
-        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+    def target_id(self, obj: Any) -> str:
+        """Return the id that the audit has: its own, not the row's number."""
+        return str(obj.workflow_id)
 
     def by_id_view(self, request: HttpRequest) -> HttpResponse:
         """Lead to the page of the run that has an id; those who may not know of it learn nothing."""

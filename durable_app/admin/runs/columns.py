@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
 from durable_app.admin.runs.links import RunLinks
+from durable_app.engine.retries import RETRY
 from durable_app.insight.payloads import attributes
 from durable_app.models import Status, Step, Workflow
 from durable_app.store import database
@@ -114,9 +115,9 @@ class RunColumns(RunLinks):
         return display.identifier(run.parent_workflow_id)
 
 
-def cut(text: str) -> SafeString:
+def cut(text: str, longest: int = LONGEST_CELL) -> SafeString:
     """Return a text that a cell can bear; all of it in the title."""
-    short = text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return format_html('<span title="{}">{}</span>', text, short)
 
 
@@ -125,7 +126,7 @@ def add_last_steps(runs: Iterable[Workflow]) -> None:
     running = {run.pk: run for run in runs if run.status == Status.PENDING}
     if not running:
         return
-    steps = Step.objects.using(database.alias()).filter(workflow_id__in=list(running)).exclude(branch="0")
+    steps = Step.objects.using(database.alias()).filter(workflow_id__in=list(running)).exclude(name=RETRY)
     last = steps.order_by().values("workflow_id").annotate(last=Max("position"))
     places = {(row["workflow_id"], row["last"]) for row in last}
     found = steps.filter(

@@ -24,6 +24,8 @@ from durable_app.store import listing, runs
 Conditions = dict[str, Any]
 """By the names of ``list_workflows``'s filters; plain JSON, so that a bulk operation can keep them."""
 
+Sight = Callable[[Any], Any]
+
 SEARCH = "q"
 
 WINDOWS: Mapping[str, timedelta] = {
@@ -57,20 +59,24 @@ QUALIFIERS: Mapping[str, str] = {
     "worker": "worker",
     "parent": "parent_workflow_id",
     "fork": "forked_from",
+    "error": "error_type",
 }
 
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')
 _LONGEST = 1000
 
 
-def conditions_of(parameters: Mapping[str, Any]) -> Conditions:
-    """Return what a link's parameters ask for; raises WrongLink."""
+def conditions_of(parameters: Mapping[str, Any], sees: Sight) -> Conditions:
+    """Return what a link's parameters ask for; raises WrongLink.
+
+    ``sees`` leaves those of a queryset of runs that the asker may know of: a search must not tell of others.
+    """
     found: Conditions = {}
     for name, read in FILTERS.items():
         value = parameters.get(name)
         if value:
             _add(found, read(value))
-    _add(found, searched(parameters.get(SEARCH) or ""))
+    _add(found, searched(parameters.get(SEARCH) or "", sees))
     try:
         checked_filter(found)
     except InvalidOptionError as error:
@@ -78,14 +84,10 @@ def conditions_of(parameters: Mapping[str, Any]) -> Conditions:
     return found
 
 
-def searched(text: str) -> Conditions:
+def searched(text: str, sees: Sight) -> Conditions:
     """Return what the words of a search ask for."""
-    if len(text) > _LONGEST or not is_storable(text):
-        raise WrongLink(_("Nothing can be found with this search."))
-    if _WORD.sub("", text).strip():
-        raise WrongLink(_("A quotation mark has no partner."))  # what is not understood is never passed over
     found: Conditions = {}
-    for word in _WORD.findall(text):
+    for word in _split(text):
         name, colon, value = word.partition(":")
         if colon and name.startswith("attr.") and len(name) > 5:
             _add(found, {"attributes": {name[5:]: _json_or_text(value)}})
@@ -93,14 +95,38 @@ def searched(text: str) -> Conditions:
             value = _unquoted(value)
             _add(found, _status(value) if name == "status" else {QUALIFIERS[name]: [value]})
         else:
-            _add(found, _id(_unquoted(word)))
+            _add(found, _id(_unquoted(word), sees))
     return found
 
 
-def _id(text: str) -> Conditions:
+def words(text: str) -> list[tuple[str, str]]:
+    """Return the words of a search, each with its qualifier or an empty text; raises WrongLink."""
+    found = []
+    for word in _split(text):
+        name, colon, value = word.partition(":")
+        is_qualified = colon and name.isidentifier()
+        found.append((name, _unquoted(value)) if is_qualified else ("", _unquoted(word)))
+    return found
+
+
+def _split(text: str) -> list[str]:
+    if len(text) > _LONGEST or not is_storable(text):
+        raise WrongLink(_("Nothing can be found with this search."))
+    if _WORD.sub("", text).strip():
+        raise WrongLink(_("A quotation mark has no partner."))  # what is not understood is never passed over
+    return _WORD.findall(text)
+
+
+def _id(text: str, sees: Sight) -> Conditions:
     """A whole id is looked up by its index; only what is none is the beginning of some."""
-    is_whole = runs.find(text) is not None
+    is_whole = runs.find(text, sees) is not None
     return {"workflow_ids": [text]} if is_whole else {"workflow_id_prefix": text}
+
+
+def quoted(text: str) -> str:
+    """Return a text as a qualifier's value: what it holds ends no word."""
+    escaped = re.sub(r'(["\\])', r"\\\1", text)
+    return f'"{escaped}"'
 
 
 def _unquoted(text: str) -> str:
@@ -146,6 +172,10 @@ def _window(value: str) -> Conditions:
     return {"start_time": (clock.now() - _one_of(WINDOWS, value)).isoformat()}
 
 
+def _ended(value: str) -> Conditions:
+    return {"completed_after": (clock.now() - _one_of(WINDOWS, value)).isoformat()}
+
+
 def _status(value: str) -> Conditions:
     if value in listing.STATUSES:
         return {"status": [value]}
@@ -177,6 +207,7 @@ def _listed(choices: Iterable[str]) -> str:
 
 FILTERS: Mapping[str, Callable[[str], Conditions]] = {
     "window": _window,
+    "ended": _ended,
     "status": _status,
     "workflow": _equal("name"),
     "queue": _equal("queue_name"),

@@ -83,6 +83,13 @@ class WindowFilter(RunFilter):
         ]
 
 
+class EndedFilter(WindowFilter):
+    """When a run ended."""
+
+    title = _("ended")
+    parameter_name = "ended"
+
+
 class StatusFilter(RunFilter):
     """A state, or a group of them."""
 
@@ -148,5 +155,6 @@ class FamilyFilter(RunFilter):
 
 
 FILTERS = (
-    StatusFilter, WindowFilter, WorkflowFilter, QueueFilter, ScheduleFilter, VersionFilter, FamilyFilter,
+    StatusFilter, WindowFilter, EndedFilter, WorkflowFilter, QueueFilter, ScheduleFilter, VersionFilter,
+    FamilyFilter,
 )  # fmt: skip

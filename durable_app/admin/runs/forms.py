@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin.confirming import ReasonForm
 from durable_app.conf import options
+from durable_app.control.operator import LOWEST
 from durable_app.insight.payloads import HIDDEN
 from durable_app.limits import DEFAULT_QUEUE
 
@@ -50,6 +51,18 @@ class ResumeForm(ReasonForm):
     """Asks for the queue."""
 
     queue_name = forms.CharField(label=_("Queue"), initial=DEFAULT_QUEUE, max_length=ID_LENGTH)
+
+
+class PriorityForm(ReasonForm):
+    """Asks for the priority."""
+
+    priority = forms.IntegerField(
+        label=_("Priority"),
+        min_value=0,
+        max_value=LOWEST,
+        initial=0,
+        help_text=_("0 comes before all others."),
+    )
 
 
 class StepForm(ReasonForm):
@@ -99,7 +112,7 @@ class StartForm(ReasonForm):
         label=_("ID"), required=False, max_length=ID_LENGTH, help_text=_("Empty: a new one is made.")
     )
     queue_name = forms.CharField(label=_("Queue"), initial=DEFAULT_QUEUE, max_length=ID_LENGTH)
-    priority = forms.IntegerField(label=_("Priority"), min_value=0, max_value=2_147_483_647, initial=0)
+    priority = forms.IntegerField(label=_("Priority"), min_value=0, max_value=LOWEST, initial=0)
     delay = forms.IntegerField(
         label=_("Delay in seconds"), required=False, min_value=0, max_value=10 * 365 * 86_400
     )

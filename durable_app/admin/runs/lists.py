@@ -18,6 +18,7 @@ from durable_app.admin.runs.conditions import FILTERS as PARAMETERS
 from durable_app.admin.runs.conditions import Conditions, conditions_of
 from durable_app.admin.runs.filters import FILTERS
 from durable_app.control.actors import Actor, policy
+from durable_app.insight.relatives import conceal
 from durable_app.models import Status
 from durable_app.store import listing, moments
 from durable_app.store.bulk_operations import COUNTED
@@ -67,15 +68,19 @@ class RunChangeList(KeysetChangeList):
         self.clear_all_filters_qs = self.get_query_string(
             new_params=remaining, remove=list(self.get_filters_params())
         )
-        self.conditions = conditions_of(request.GET)
         model_admin: Any = self.model_admin
-        found = visible(model_admin.actor_of(request), self.conditions)
+        actor = model_admin.actor_of(request)
+        self.conditions = conditions_of(request.GET, actor.sees)
+        found = visible(actor, self.conditions)
         return found.order_by(*self.get_ordering(request, found))
 
     def get_results(self, request: HttpRequest) -> None:
         """Add what running ones have done last."""
         super().get_results(request)
         add_last_steps(self.result_list)
+        if "shown_parent" in self.list_display:
+            model_admin: Any = self.model_admin
+            conceal(self.result_list, model_admin.actor_of(request).sees)
 
     @property
     def order_links(self) -> list[tuple[Any, str, bool]]:
@@ -100,7 +105,7 @@ class RunLists(RunColumns):
     search_fields: ClassVar[Any] = ("workflow_id",)
     search_help_text: ClassVar[Any] = _(
         "An id or its beginning; name: queue: status: user: version: schedule: worker: parent: fork: "
-        "attr.customer:acme"
+        "error: attr.customer:acme"
     )
     orders = ORDERS
     ordering: ClassVar[Any] = ("-pk",)
@@ -133,7 +138,8 @@ class RunLists(RunColumns):
         """Return how many runs match, counted up to a limit: asked for after the page is there."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = visible(self.actor_of(request), conditions_of(request.GET))
+        actor = self.actor_of(request)
+        found = visible(actor, conditions_of(request.GET, actor.sees))
         with limited():
             count = found.order_by().values_list("pk")[: COUNTED + 1].count()
         return JsonResponse({"count": min(count, COUNTED), "is_capped": count > COUNTED})

@@ -12,10 +12,8 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from durable_app.admin.base import SITE
 from durable_app.admin.confirming import ReasonForm, VerbPage, confirm
 from durable_app.admin.keyset import WrongLink
 from durable_app.admin.options import options
@@ -54,6 +52,7 @@ ASKED: Mapping[str, Asked] = {
     "cancel": Asked(form_class=forms.FamilyForm, options={"children": "cancel_children"}),
     "resume": Asked(form_class=forms.ResumeForm, options={"queue_name": "queue_name"}),
     "run_now": Asked(),
+    "set_priority": Asked(form_class=forms.PriorityForm, options={"priority": "priority"}),
     "retry": Asked(),
     "send": Asked(
         form_class=forms.SendForm,
@@ -93,6 +92,7 @@ class ManyRuns(RunLinks):
     has_cancel_permission = permitted("cancel_workflow")
     has_resume_permission = permitted("resume_workflow")
     has_run_now_permission = permitted("resume_workflow")
+    has_set_priority_permission = permitted("resume_workflow")
     has_retry_permission = permitted("fork_workflow")
     has_send_permission = permitted("send_message")
     has_delete_permission = permitted("delete_workflow")
@@ -128,7 +128,7 @@ class ManyRuns(RunLinks):
             operator.deny(f"bulk {name}", "", "bulk operation")
             return self.forbidden(request)
         try:
-            conditions = conditions_of(request.GET)
+            conditions = conditions_of(request.GET, operator.actor.sees)
         except WrongLink as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         found = visible(operator.actor, conditions)
@@ -175,14 +175,7 @@ class ManyRuns(RunLinks):
     def _after(self, back_url: str, results: list[Result]) -> str:
         """Return the page of the operation that was begun, if there was one and somebody shows it."""
         if len(results) == 1 and results[0].made.isdecimal() and results[0].target != results[0].made:
-            try:
-                return reverse(
-                    f"{SITE}:durable_app_bulkoperation_change",
-                    args=[results[0].made],
-                    current_app=self.admin_site.name,
-                )
-            except NoReverseMatch:
-                pass
+            return self.operation_url(results[0].made) or back_url
         return back_url
 
     def bulk_url(self, verb: Verb) -> str:

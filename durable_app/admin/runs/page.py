@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
+from durable_app.admin.approvals.asked import asked_by
 from durable_app.admin.keyset import WrongLink
 from durable_app.admin.runs import parts
 from durable_app.admin.runs.buttons import buttons
@@ -18,6 +19,7 @@ from durable_app.admin.runs.parts import Look
 from durable_app.admin.runs.steps import one_step, step_page
 from durable_app.insight.payloads import attributes, failure, payload
 from durable_app.insight.reasons import why
+from durable_app.insight.relatives import conceal
 from durable_app.insight.timeline import short
 from durable_app.models.workflow import TERMINAL
 
@@ -74,6 +76,7 @@ class RunPages(RunLinks):
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         run = self.found(request, object_id)
+        conceal([run], self.actor_of(request).sees)
         name = request.GET.get("tab", "steps")
         try:
             if name not in TABS:
@@ -118,6 +121,7 @@ class RunPages(RunLinks):
             buttons=found,
             fork_url=next((one.url for one in found if one.verb.name == "fork" and not one.refusal), ""),
             history_url=self.run_url("history", run.pk),
+            asked=asked_by(self.admin_site, run),
             export_url=self.run_url("export", run.pk),
             may_export=self.may(request, "export_workflow", run) and self.may(request, "view_payload", run),
         )

@@ -1,6 +1,7 @@
 """A run's steps as its page shows them: a page of them drawn as a timeline, and one of them by itself."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db.models import Case, F, Max, Value, When
@@ -77,15 +78,18 @@ class StepPage:
         return self.shown_to < self.last
 
 
-def step_page(run: Any, actor: Actor, first: str | None) -> StepPage:
-    """Return a page of a run's steps, the last one unless ``first`` says otherwise."""
+def step_page(run: Any, actor: Actor, first: str | None, page_url: str = "") -> StepPage:
+    """Return a page of a run's steps, the last one unless ``first`` says otherwise.
+
+    ``page_url`` is where the steps' own rows are; empty: on the same page.
+    """
     steps = _steps(run)
     last = steps.aggregate(last=Max("position"))["last"] or 0
     begin = _first(first, last)
     page = _page(steps, begin)
     shown_to = page[-1].position if page else last
     family = _children(page, actor)
-    drawing = drawn(timeline(run, page, family, clock.now(), len(page)), _anchor)
+    drawing = drawn(timeline(run, page, family, clock.now(), len(page)), partial(_anchor, page_url))
     entries = _entries(drawing, page, family, may_see=actor.may("view_payload", run))
     return StepPage(drawing=drawing, entries=entries, first=begin, last=last, shown_to=shown_to)
 
@@ -111,8 +115,8 @@ def _entries(
     return tuple(map(entry, drawing.lines))
 
 
-def _anchor(row: Row) -> str:
-    return f"#step-{row.step_id}" if row.step_id else ""
+def _anchor(page_url: str, row: Row) -> str:
+    return f"{page_url}#step-{row.step_id}" if row.step_id else ""
 
 
 def _steps(run: Any) -> Any:

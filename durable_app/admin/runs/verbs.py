@@ -41,6 +41,10 @@ def _run_now(operator: Operator, run: Any, values: Values) -> list[Result]:
     return operator.run_now([run.workflow_id])
 
 
+def _set_priority(operator: Operator, run: Any, values: Values) -> list[Result]:
+    return operator.set_priority([run.workflow_id], priority=values["priority"])
+
+
 def _retry(operator: Operator, run: Any, values: Values) -> list[Result]:
     return operator.retry([run.workflow_id])
 
@@ -111,6 +115,11 @@ VIEWS: Mapping[str, VerbView] = {
     "run_now": VerbView(
         act=_run_now,
         sentences=(gettext_lazy("The run starts as soon as a worker has room: past its queue's limits."),),
+    ),
+    "set_priority": VerbView(
+        act=_set_priority,
+        sentences=(gettext_lazy("Of the runs of a queue, those with the lowest number are taken first."),),
+        form_class=forms.PriorityForm,
     ),
     "retry": VerbView(
         act=_retry,
@@ -210,9 +219,9 @@ class RunVerbs(RunLinks):
                 int(asked) if asked.isdecimal() and len(asked) < 10 else forking.failed_step(run.workflow_id)
             )
             return view.form_class, {"start_step": max(1, start), "queue_name": run.queue_name or "default"}
-        if verb.name != "start_like":
-            return view.form_class, {"queue_name": run.queue_name or "default"}
         order = {"queue_name": run.queue_name or "default", "priority": run.priority}
+        if verb.name != "start_like":
+            return view.form_class, order
         shown = _shown_of(run) if self.may(request, "view_payload", run) else {}
         if not shown:
             return view.form_class, order

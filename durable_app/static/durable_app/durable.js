@@ -38,7 +38,7 @@ all("[data-durable-count]").forEach(count);
 
 // Finding steps, and hiding waits.
 const enhance = () => {
-  all("[data-durable-find], [data-durable-waits], [data-durable-live]").forEach((one) => { one.hidden = false; });
+  all("[data-durable-find], [data-durable-waits], [data-durable-live], [data-durable-keys-open]").forEach((one) => { one.hidden = false; });
 };
 document.addEventListener("input", (event) => {
   const field = event.target;
@@ -101,7 +101,9 @@ const renewRows = (text) => {
 
 const renewRun = (text) => {
   const focused = document.activeElement?.getAttribute?.("href");
+  const open = all("details[id][open]", region).map((one) => one.id);
   region.replaceChildren(...parsed(text).childNodes);
+  for (const one of all("details[id]", region)) one.open = open.includes(one.id);
   enhance();
   setUp();
   if (focused) all("a[href]", region).find((one) => one.getAttribute("href") === focused)?.focus();
@@ -132,20 +134,65 @@ const setUp = () => {
 };
 document.querySelector("[data-durable-pill]")?.addEventListener("click", () => location.reload());
 
-// Keys, in lists: j and k move, Enter opens, x selects, / searches, r renews.
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button")) return;
+// What a cron expression means, while it is typed: the server says it.
+const preview = document.querySelector("[data-durable-preview]");
+const showPreview = async () => {
+  const { cron, timezone } = preview.closest("form").elements;
+  const query = new URLSearchParams({ cron: cron.value, timezone: timezone.value });
+  const answer = await fetch(`${preview.dataset.durablePreview}?${query}`);
+  if (answer.ok) preview.replaceChildren(...parsed(await answer.text()).childNodes);
+};
+let previewTimer = 0;
+preview?.closest("form").addEventListener("input", (event) => {
+  if (!["cron", "timezone"].includes(event.target.name)) return;
+  clearTimeout(previewTimer);
+  previewTimer = setTimeout(showPreview, 300);
+});
+
+// Keys, unless they are switched off. In lists j and k move, Enter opens, x selects, / searches; everywhere r
+// renews, g and a letter go to another page, ? shows them all.
+const KEYS_OFF = "durable-keys-off";
+const help = document.querySelector("[data-durable-keys]");
+const PAGES = { o: "overview", r: "workflow", a: "approval", s: "schedule", q: "queue", w: "worker", b: "bulkoperation", u: "auditevent" };
+let went = 0;
+
+const go = (key) => {
+  const base = location.pathname.match(/^.*\/durable_app\//)?.[0];
+  if (base && PAGES[key]) location.assign(`${base}${PAGES[key]}/`);
+};
+
+const inList = (key) => {
   const links = all('[data-durable-region="rows"] a.durable-id');
-  if (!links.length) return;
+  if (!links.length) return false;
   const at = links.findIndex((one) => one.closest("tr").contains(document.activeElement));
-  const step = { j: 1, k: -1 }[event.key];
+  const step = { j: 1, k: -1 }[key];
   if (step) links[Math.min(links.length - 1, Math.max(0, at + step))].focus();
-  else if (event.key === "x" && at >= 0) links[at].closest("tr").querySelector("input.action-select")?.click();
-  else if (event.key === "/") document.querySelector("#searchbar")?.focus();
-  else if (event.key === "r") location.reload();
-  else return;
+  else if (key === "x" && at >= 0) links[at].closest("tr").querySelector("input.action-select")?.click();
+  else if (key === "/") document.querySelector("#searchbar")?.focus();
+  else return false;
+  return true;
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, dialog")) return;
+  if (localStorage.getItem(KEYS_OFF)) return;
+  const follows = Date.now() - went < 1500;
+  went = 0;
+  if (follows) go(event.key);
+  else if (event.key === "g") went = Date.now();
+  else if (event.key === "?") help?.showModal();
+  else if (event.key === "r" && region) location.reload();
+  else if (!inList(event.key)) return;
   event.preventDefault();
 });
+
+if (help) {
+  const choice = help.querySelector("input[type=checkbox]");
+  choice.checked = !localStorage.getItem(KEYS_OFF);
+  choice.onchange = () => (choice.checked ? localStorage.removeItem(KEYS_OFF) : localStorage.setItem(KEYS_OFF, "1"));
+  help.querySelector("[data-durable-keys-close]").onclick = () => help.close();
+  document.addEventListener("click", (event) => event.target.closest("[data-durable-keys-open]") && help.showModal());
+}
 
 enhance();
 setUp();

@@ -1,0 +1,1 @@
+"""Bulk operations in the admin: a list, and a page each that tells how far it has come."""

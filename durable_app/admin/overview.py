@@ -1,0 +1,193 @@
+"""The entry "overview": all runs at a glance, every figure a link to the runs it counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from durable_app.admin import chart, display
+from durable_app.admin.base import SITE, BaseAdmin, DurableAdminMixin
+from durable_app.admin.runs.conditions import quoted
+from durable_app.admin.runs.lists import FRAGMENT
+from durable_app.errors import QueryTimeoutError
+from durable_app.insight.overview import Failure, Overview, QueueLine, overview
+from durable_app.models import Approval, Queue, Schedule, Worker, Workflow
+
+WINDOWS: Mapping[str, timedelta] = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+}
+
+USUAL = "24h"
+
+MOST_NAMES = 8
+"""Schedules that a card names."""
+
+ENTRIES = {
+    "no_worker": Worker, "no_queue": Queue, "no_version": Worker, "missed_schedules": Schedule,
+}  # fmt: skip
+"""Where there is more about a banner."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A number with a name."""
+
+    label: Any
+    value: str
+    url: str
+    """The runs that it counts; empty if this site does not show them."""
+    note: SafeString | str = ""
+    kind: str = ""
+    """"is-bad" for what asks for somebody."""
+
+
+class OverviewAdminMixin(DurableAdminMixin):
+    """One page, and no rows."""
+
+    view_permission = "view_workflow"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the page's only: a run's own page is elsewhere, with its own permissions."""
+        view = self.admin_site.admin_view(self.changelist_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return [path("", view, name=name)]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the overview of a window of time, or what of it changes."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        window = request.GET.get("window", USUAL)
+        if window not in WINDOWS:
+            sentence = _("There is no window %(name)s.") % {"name": repr(window)[:100]}
+            return self.trouble(request, 400, _("This link does not work"), sentence)
+        try:
+            found = overview(WINDOWS[window], self.actor_of(request))
+        except QueryTimeoutError:
+            sentence = _("Counting takes too long. Choose a shorter time.")
+            return self.trouble(request, 503, _("Too much has happened"), sentence)
+        page = _Page(self, request, found, window)
+        return self._response(request, {**page.context(), **(extra_context or {})})
+
+    def _response(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        is_part = request.headers.get(FRAGMENT) == "overview"
+        template = "body.html" if is_part else "page.html"
+        return TemplateResponse(
+            request,
+            f"admin/durable_app/overview/{template}",
+            self.page_context(request, _("Overview"), is_entry=True, **context),
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+class OverviewAdmin(OverviewAdminMixin, BaseAdmin):
+    """All runs at a glance."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What the templates write down of an overview."""
+
+    admin: Any
+    request: HttpRequest
+    found: Overview
+    window: str
+
+    def context(self) -> dict[str, Any]:
+        found = self.found
+        return {
+            "found": found,
+            "window": self.window,
+            "windows": [(name, f"?{urlencode({'window': name})}") for name in WINDOWS],
+            "banners": [(one, self._list(ENTRIES.get(one.code))) for one in found.banners],
+            "figures": self._figures(),
+            "chart": chart.throughput(found.throughput, found.bin),
+            "queues": [self._queue(line) for line in found.queues],
+            "queues_url": self._list(Queue),
+            "failures": [self._failure(one) for one in found.failures],
+            "due": [(name, display.ago(at)) for name, at in found.schedules.due[:MOST_NAMES]],
+            "missed": found.schedules.missed[:MOST_NAMES],
+            "paused": found.schedules.paused[:MOST_NAMES],
+            "schedules_url": self._list(Schedule),
+            "workers_url": self._list(Worker),
+        }
+
+    def _list(self, model: Any, **query: str) -> str:
+        return "" if model is None else str(self.admin.url_of_list(self.request, model, **query))
+
+    def _runs(self, **query: str) -> str:
+        return self._list(Workflow, **query)
+
+    def _lately(self, status: str) -> str:
+        return self._runs(status=status, ended=self.window, o="finished")
+
+    def _figures(self) -> list[Figure]:
+        counts = self.found.counts
+        oldest: SafeString | str = ""
+        if counts.oldest_at is not None:
+            oldest = format_html(_("oldest {}"), display.ago(counts.oldest_at))
+        within = _("within %(window)s") % {"window": self.window}
+
+        def figure(
+            label: str, value: int, url: str, note: SafeString | str = "", bad: bool = False
+        ) -> Figure:
+            kind = "is-bad" if bad and value else ""
+            return Figure(label=label, value=f"{value:,}", url=url, note=note, kind=kind)
+
+        return [
+            figure(_("Running"), counts.running, self._runs(status="PENDING")),
+            figure(_("Enqueued"), counts.waiting, self._runs(status="ENQUEUED"), oldest),
+            figure(_("Waiting"), counts.parked, self._runs(status="WAITING")),
+            figure(_("Delayed"), counts.delayed, self._runs(status="DELAYED")),
+            figure(_("Failed"), counts.failed, self._lately("failed"), within, bad=True),
+            figure(_("Succeeded"), counts.succeeded, self._lately("SUCCESS"), within),
+            figure(_("Approvals"), counts.approvals, self._list(Approval)),
+        ]
+
+    def _queue(self, line: QueueLine) -> dict[str, Any]:
+        limiter = line.limiter
+        return {
+            "line": line,
+            "oldest": display.ago(line.oldest_at),
+            "waiting_url": self._runs(queue=line.name, status="ENQUEUED"),
+            "running_url": self._runs(queue=line.name, status="PENDING"),
+            "ended_url": self._runs(queue=line.name, status="finished", ended=self.window, o="finished"),
+            "ended": f"{sum(line.ended):,}",
+            "spark": chart.spark(line.ended),
+            "gauge": chart.gauge(line.running, line.concurrency),
+            "rate_gauge": chart.gauge(line.starts, None if limiter is None else limiter.limit),
+            "is_stuck": bool(line.waiting) and not line.is_paused and not (line.has_worker and line.exists),
+        }
+
+    def _failure(self, one: Failure) -> dict[str, Any]:
+        query = {"workflow": one.workflow, "status": one.status, "ended": self.window}
+        if one.error:
+            query["q"] = f"error:{quoted(one.error)}"
+        return {
+            "failure": one,
+            "name": display.short_name(one.workflow),
+            "error": display.short_name(one.error) if one.error else display.badge(one.status),
+            "last": display.ago(one.last_at),
+            "url": self._runs(**query, o="finished"),
+            "retry_url": self._retry(query),
+        }
+
+    def _retry(self, query: dict[str, str]) -> str:
+        """Return where all of them can be retried, which asks first; empty for those who may not."""
+        if not self._runs() or not self.admin.may(self.request, "fork_workflow"):
+            return ""
+        name, site = f"{SITE}:durable_app_workflow_bulk", self.admin.admin_site.name
+        try:
+            return f"{reverse(name, args=['retry'], current_app=site)}?{urlencode(query)}"
+        except NoReverseMatch:  # the project shows runs with a class of its own
+            return ""
