@@ -1,0 +1,1 @@
+"""Runs: listed, looked at, started, and the verbs on them."""
