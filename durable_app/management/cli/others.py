@@ -1,6 +1,5 @@
-"""``durable workflow``, ``worker``, ``approval`` and ``version``."""
+"""``durable worker``, ``approval`` and ``version``."""
 
-import inspect
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -8,99 +7,74 @@ from django.core.management.base import CommandParser
 from durable_app import clock
 from durable_app.control import answering, workers
 from durable_app.control.answering import Reply
-from durable_app.errors import DurableError
-from durable_app.management.cli.arguments import Noun, Verb, add_reason, pair
-from durable_app.management.cli.terminal import NOT_FOUND, Failure, Terminal
-from durable_app.registry import TEMPORARY, Definition, registry
+from durable_app.management.cli.arguments import Noun, Verb, add_reason, add_watch, pair, positive, text
+from durable_app.management.cli.failures import NOT_FOUND, Failure
+from durable_app.management.cli.terminal import Terminal
 from durable_app.store import approvals, versions
 from durable_app.store import workers as rows_of_workers
-
-# workflows
-
-
-def _definition(found: Definition) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "location": found.location,
-        "parameters": str(inspect.signature(found.func)),
-        "is_async": found.is_async,
-        "max_recovery_attempts": found.max_recovery_attempts,
-    }
-
-
-def _list_workflows(terminal: Terminal, options: dict[str, Any]) -> None:
-    found = [
-        _definition(one) for name, one in sorted(registry.workflows.items()) if not name.startswith(TEMPORARY)
-    ]
-    terminal.show(found, ("name", "parameters", "location"), "name")
-
-
-def _show_workflow(terminal: Terminal, options: dict[str, Any]) -> None:
-    found = registry.workflows.get(options["name"])
-    if found is None:
-        raise Failure(f"No workflow named {options['name']!r} is registered.", NOT_FOUND)
-    terminal.show_one(_definition(found))
-
-
-def _named(parser: CommandParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-
-
-WORKFLOW = Noun(
-    name="workflow",
-    help="the workflows that the code has",
-    verbs=(
-        Verb(name="list", help="List registered workflows.", run=_list_workflows),
-        Verb(name="show", help="Show a registered workflow.", run=_show_workflow, arguments=_named),
-    ),
-)
-
 
 # workers
 
 
 def _list_workers(terminal: Terminal, options: dict[str, Any]) -> None:
-    now = clock.now()
-    found = [
-        {
-            "id": row.pk,
-            "name": row.name,
-            "state": "stopped" if row.stopped_at else "alive" if row.expires_at > now else "dead",
-            "app_version": row.app_version,
-            "queues": row.queues,
-            "slots": row.slots,
-            "running": row.running,
-            "started_at": row.started_at,
-            "heartbeat_at": row.heartbeat_at,
-        }
-        for row in rows_of_workers.all_workers()
-    ]
     columns = ("id", "name", "state", "app_version", "queues", "running", "slots", "heartbeat_at")
-    terminal.show(found, columns, "id")
+
+    def draw() -> None:
+        now = clock.now()
+        found = [
+            {
+                "id": row.pk,
+                "name": row.name,
+                "state": "stopped" if row.stopped_at else "alive" if row.expires_at > now else "dead",
+                "asked_to": row.asked_to,
+                "app_version": row.app_version,
+                "queues": row.queues,
+                "slots": row.slots,
+                "running": row.running,
+                "hostname": row.hostname,
+                "pid": row.pid,
+                "started_at": row.started_at,
+                "heartbeat_at": row.heartbeat_at,
+            }
+            for row in rows_of_workers.all_workers()
+        ]
+        terminal.show(found, columns, "id")
+
+    terminal.watch(options["watch"], draw)
 
 
 def _worker(parser: CommandParser) -> None:
-    parser.add_argument("id", metavar="ID")
+    parser.add_argument("id", metavar="ID", type=text)
     add_reason(parser)
 
 
+def worker_id(given: str) -> str:
+    """Return the id of a worker; raises Failure if there is none."""
+    if rows_of_workers.get(given) is None:
+        raise Failure(f"There is no worker {given!r}.", NOT_FOUND)
+    return given
+
+
 def _quiet(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results([workers.quiet(terminal.operator(options["reason"]), options["id"])])
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([workers.quiet(operator, worker_id(options["id"]))])
 
 
 def _stop(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results([workers.stop(terminal.operator(options["reason"]), options["id"])])
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([workers.stop(operator, worker_id(options["id"]))])
 
 
 def _recover(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results([workers.recover(terminal.operator(options["reason"]), options["id"])])
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([workers.recover(operator, worker_id(options["id"]))])
 
 
 WORKER = Noun(
     name="worker",
     help="worker processes",
     verbs=(
-        Verb(name="list", help="List workers.", run=_list_workers),
+        Verb(name="list", help="List workers, the newest first.", run=_list_workers, arguments=add_watch),
         Verb(name="quiet", help="Let a worker take no more runs.", run=_quiet, arguments=_worker),
         Verb(name="stop", help="Let a worker drain and end.", run=_stop, arguments=_worker),
         Verb(name="recover", help="Take a dead worker's runs back now.", run=_recover, arguments=_worker),
@@ -127,21 +101,20 @@ def _list_approvals(terminal: Terminal, options: dict[str, Any]) -> None:
 
 
 def _answer_arguments(parser: CommandParser) -> None:
-    parser.add_argument("id", type=int, metavar="NUMBER")
+    parser.add_argument("id", type=positive, metavar="NUMBER")
     answer = parser.add_mutually_exclusive_group(required=True)
     answer.add_argument("--approve", action="store_true")
     answer.add_argument("--reject", action="store_true")
-    parser.add_argument("--field", action="append", default=[], type=pair, metavar="NAME=VALUE")
-    parser.add_argument("--comment", default="")
+    parser.add_argument(
+        "--field", action="append", default=[], type=pair, metavar="NAME=VALUE", help="A field of its form."
+    )
+    parser.add_argument("--comment", default="", type=text, help="What the run and the audit get to read.")
 
 
 def _answer(terminal: Terminal, options: dict[str, Any]) -> None:
     reply = Reply(approved=options["approve"], data=dict(options["field"]), comment=options["comment"])
-    try:
-        result = answering.answer(terminal.operator(options["comment"]), options["id"], reply)
-    except DurableError as error:
-        raise Failure(str(error)) from error
-    terminal.show_results([result])
+    operator = terminal.operator(options["comment"])
+    terminal.show_results([answering.answer(operator, options["id"], reply)])
 
 
 APPROVAL = Noun(
@@ -172,7 +145,7 @@ def _set_latest(terminal: Terminal, options: dict[str, Any]) -> None:
 
 
 def _version(parser: CommandParser) -> None:
-    _named(parser)
+    parser.add_argument("name", metavar="NAME", type=text)
     add_reason(parser)
 
 

@@ -8,9 +8,11 @@ from django.core.management.base import CommandParser
 
 from durable_app import clock
 from durable_app.control import schedules as verbs
-from durable_app.management.cli.arguments import Noun, Verb, add_reason, moment, positive
-from durable_app.management.cli.terminal import NOT_FOUND, Failure, Terminal
+from durable_app.management.cli.arguments import Noun, Verb, add_reason, add_watch, moment, positive, text
+from durable_app.management.cli.failures import NOT_FOUND, Failure
+from durable_app.management.cli.terminal import Terminal
 from durable_app.recurrence import Recurrence
+from durable_app.registry import registry
 from durable_app.store import schedules
 from durable_app.store.schedules import ScheduleInfo
 
@@ -33,16 +35,19 @@ def _found(name: str) -> ScheduleInfo:
 
 
 def _list(terminal: Terminal, options: dict[str, Any]) -> None:
-    found = schedules.find(status=None, workflow_name=None, name_prefix=None)
-    terminal.show(found, COLUMNS, "schedule_name")
+    def draw() -> None:
+        found = schedules.find(status=None, workflow_name=None, name_prefix=None)
+        terminal.show(found, COLUMNS, "schedule_name")
+
+    terminal.watch(options["watch"], draw)
 
 
 def _get(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_one(_found(options["name"]))
+    terminal.show_one(_found(options["name"]), "schedule_name")
 
 
 def _named(parser: CommandParser) -> None:
-    parser.add_argument("name", metavar="SCHEDULE")
+    parser.add_argument("name", metavar="SCHEDULE", type=text)
 
 
 def _with_reason(parser: CommandParser) -> None:
@@ -51,27 +56,23 @@ def _with_reason(parser: CommandParser) -> None:
 
 
 def _pause(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results(
-        [verbs.pause(terminal.operator(options["reason"]), _found(options["name"]).schedule_name)]
-    )
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([verbs.pause(operator, _found(options["name"]).schedule_name)])
 
 
 def _resume(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results(
-        [verbs.resume(terminal.operator(options["reason"]), _found(options["name"]).schedule_name)]
-    )
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([verbs.resume(operator, _found(options["name"]).schedule_name)])
 
 
 def _trigger(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results(
-        [verbs.trigger(terminal.operator(options["reason"]), _found(options["name"]).schedule_name)]
-    )
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([verbs.trigger(operator, _found(options["name"]).schedule_name)])
 
 
 def _delete(terminal: Terminal, options: dict[str, Any]) -> None:
-    terminal.show_results(
-        [verbs.delete(terminal.operator(options["reason"]), _found(options["name"]).schedule_name)]
-    )
+    operator = terminal.operator(options["reason"])
+    terminal.show_results([verbs.delete(operator, _found(options["name"]).schedule_name)])
 
 
 def _next_arguments(parser: CommandParser) -> None:
@@ -108,11 +109,26 @@ def _backfill(terminal: Terminal, options: dict[str, Any]) -> None:
     terminal.show_results([verbs.backfill(operator, info.schedule_name, options["start"], options["end"])])
 
 
+def _sync_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="Only print what would be done.")
+    add_reason(parser)
+
+
+def _sync(terminal: Terminal, options: dict[str, Any]) -> None:
+    plan = schedules.plan([declared.definition for declared in registry.schedules.values()])
+    if not options["dry_run"]:
+        result = verbs.sync(terminal.operator(options["reason"]))
+        if not result.is_done:
+            terminal.show_results([result])
+    rows = [{"schedule_name": name, "change": change} for name, change in plan.items()]
+    terminal.show(rows, ("schedule_name", "change"), "schedule_name")
+
+
 NOUN = Noun(
     name="schedule",
     help="schedules",
     verbs=(
-        Verb(name="list", help="List schedules.", run=_list),
+        Verb(name="list", help="List schedules.", run=_list, arguments=add_watch),
         Verb(name="get", help="Show a schedule.", run=_get, arguments=_named),
         Verb(name="next", help="Print when a schedule fires next.", run=_next, arguments=_next_arguments),
         Verb(name="pause", help="Let a schedule fire no more.", run=_pause, arguments=_with_reason),
@@ -125,5 +141,11 @@ NOUN = Noun(
             arguments=_backfill_arguments,
         ),
         Verb(name="delete", help="Delete a schedule.", run=_delete, arguments=_with_reason),
+        Verb(
+            name="sync",
+            help="Take over the schedules that the code declares, as a worker does at its start.",
+            run=_sync,
+            arguments=_sync_arguments,
+        ),
     ),
 )

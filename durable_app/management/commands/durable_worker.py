@@ -1,135 +1,88 @@
-"""``manage.py durable_worker``: arguments and signals; the rest is ``worker.Worker``."""
+"""``manage.py durable_worker``: signals, times to end, what is told; the rest is ``worker.Worker``."""
 
-import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 from django.utils import autoreload
 
-from durable_app import conf
 from durable_app.checks import unapplied_migrations
-from durable_app.errors import InvalidOptionError
 from durable_app.incarnation import forget_callers
-from durable_app.limits import checked_queue_name
+from durable_app.management.cli import probes, serving
+from durable_app.management.cli.logging_lines import log_to_stderr
 from durable_app.store import database
 from durable_app.worker.claimer import Serving
 from durable_app.worker.supervisor import Supervisor
 from durable_app.worker.worker import Worker
 
+logger = logging.getLogger("durable_app")
+
 RELOAD_GRACE = 1.0
 """Seconds that steps have to end when code has changed: nobody wants to wait for a reload."""
 
-
-def positive(text: str) -> int:
-    """Return a whole number above zero, or raise argparse's error."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
-    return number
-
-
-def seconds(text: str) -> float:
-    """Return a number of seconds, zero or more, or raise argparse's error."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number
-
-
-def queue_names(text: str) -> frozenset[str]:
-    """Return the queue names of a comma-separated list, or raise argparse's error."""
-    try:
-        return frozenset(checked_queue_name(name.strip()) for name in text.split(","))
-    except InvalidOptionError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def readable_options() -> conf.Options:
-    """Return the project's options, the defaults for unreadable ones: these the system checks report."""
-    try:
-        return conf.options()
-    except ImproperlyConfigured:
-        return conf.Options()
+LOOK = 0.2
+"""Seconds between two looks whether it is time to end."""
 
 
 class Command(BaseCommand):
+    """Is a worker until it is told to end."""
+
     _worker: Worker | None = None
 
     help = "Runs workflows: claims, executes, wakes and recovers them, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        options = readable_options()
-        parser.add_argument(
-            "--threads",
-            type=positive,
-            default=options.THREADS,
-            help="Threads for sync workflows (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--async-concurrency",
-            type=positive,
-            default=options.ASYNC_CONCURRENCY,
-            help="Coroutine workflows executed at once (default: %(default)s).",
-        )
-        parser.add_argument("--processes", type=positive, default=1, help="Worker processes (default: 1).")
-        parser.add_argument(
-            "--queues",
-            type=queue_names,
-            default=frozenset(),
-            metavar="NAME,NAME",
-            help="Queues to take runs from (default: all).",
-        )
-        parser.add_argument(
-            "--exclude",
-            type=queue_names,
-            default=frozenset(),
-            metavar="NAME,NAME",
-            help="Queues to take no runs from.",
-        )
-        parser.add_argument("--burst", action="store_true", help="End when nothing is ready to run.")
-        parser.add_argument(
-            "--reload",
-            action=argparse.BooleanOptionalAction,
-            default=None,
-            help="Start again when code changes (default: if DEBUG).",
-        )
-        parser.add_argument(
-            "--graceful-timeout",
-            type=seconds,
-            default=options.GRACEFUL_TIMEOUT.total_seconds(),
-            help="Seconds that running steps have to end after SIGTERM (default: %(default)s).",
-        )
-        parser.add_argument("--name", help="Name shown to people (default: host and pid).")
+        for add in (serving.add_capacity, serving.add_work, serving.add_endings, serving.add_telling):
+            add(parser)
 
     def handle(self, **options: Any) -> None:
+        self._options = options
+        self._quota = serving.quota_of(options)
+        self._check_options()
         self._check_database()
         if options["processes"] > 1:
             sys.exit(self._supervise(options["processes"], forever=not options["burst"]))
-        reload = settings.DEBUG if options["reload"] is None else options["reload"]
-        if reload and not options["burst"]:
-            self._run_with_reloader(**options)
+        if options["log_format"]:
+            log_to_stderr(options["log_format"])
+        if self._is_reloading():
+            self._run_with_reloader()
         else:
-            self._run(**options)
+            self._run()
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """Run the system checks, of which some ask the database."""
         with self._reaching_database():
             super().check(*args, **kwargs)
+
+    def _is_reloading(self) -> bool:
+        asked = self._options["reload"]
+        return (settings.DEBUG if asked is None else bool(asked)) and not self._ends_by_itself()
+
+    def _ends_by_itself(self) -> bool:
+        return self._options["burst"] or not self._quota.is_endless
+
+    def _check_options(self) -> None:
+        """Raise CommandError for options that do not go together."""
+        options = self._options
+        if options["reload"] and self._ends_by_itself():
+            raise CommandError("--reload does not go with --burst and --max-...: a reloader never ends.")
+        if options["health_file"] and not Path(options["health_file"]).parent.is_dir():
+            raise CommandError(f"--health-file: there is no folder for {options['health_file']}.")
+        if options["processes"] > 1:
+            for name in ("health_port", "health_file", "metrics_port"):
+                if options[name] is not None:
+                    flag = f"--{name.replace('_', '-')}"
+                    raise CommandError(f"{flag} is of one process: start as many workers as you want.")
 
     def _check_database(self) -> None:
         alias = database.alias()
@@ -157,32 +110,59 @@ class Command(BaseCommand):
         self._say(f"Supervising {count} worker processes.")
         return supervisor.run()
 
-    def _run_with_reloader(self, **options: Any) -> None:
+    def _run_with_reloader(self) -> None:
         """Run until code changes, and hand the runs back before this process ends for the next one."""
         status: Any = 0
         try:
-            autoreload.run_with_reloader(self._run, **options)
+            autoreload.run_with_reloader(self._run)
         except SystemExit as ended:
             status = ended.code
         if self._worker is not None:
-            self._end(self._worker, min(RELOAD_GRACE, options["graceful_timeout"]), status)
+            self._end(self._worker, min(RELOAD_GRACE, self._options["graceful_timeout"]), status)
         sys.exit(status)
 
-    def _run(self, **options: Any) -> None:
+    def _run(self) -> None:
+        options = self._options
         worker = Worker(
             threads=options["threads"],
             async_concurrency=options["async_concurrency"],
             name=options["name"],
             serving=Serving(only=options["queues"], excluded=options["exclude"]),
+            fires_schedules=options["with_scheduler"],
         )
         stopping = self._listen_for_signals()
-        worker.start()
-        self._worker = worker
-        self._say(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
-        while not stopping.wait(0.2) and not worker.asked_to_stop.is_set():
-            if options["burst"] and worker.run_until_idle(timeout=0.2):
-                break
-        self._end(worker, options["graceful_timeout"], 0)
+        with contextlib.ExitStack() as stack:
+            told = self._listen_for_probes(worker, stack)
+            worker.start()
+            self._worker = worker
+            for line in (*serving.banner(worker, options), *told):
+                self._say(line)
+            self._say(f"Worker {worker.name} is running. Stop it with Ctrl-C or SIGTERM.")
+            self._wait(worker, stopping)
+            self._end(worker, options["graceful_timeout"], 0)
+
+    def _listen_for_probes(self, worker: Worker, stack: contextlib.ExitStack) -> list[str]:
+        """Open the ports; return what the banner says of them."""
+        try:
+            return probes.listen(worker, self._options["health_port"], self._options["metrics_port"], stack)
+        except OSError as error:
+            raise CommandError(f"The port cannot be had: {error}") from error
+
+    def _wait(self, worker: Worker, stopping: threading.Event) -> None:
+        """Return when it is time to end."""
+        began = time.monotonic()
+        sign = probes.LifeSign(worker, self._options["health_file"])
+        try:
+            while not stopping.wait(LOOK) and not worker.asked_to_stop.is_set():
+                sign.give()
+                if self._options["burst"] and worker.run_until_idle(timeout=LOOK):
+                    return
+                spent = self._quota.spent(worker.executed, began)
+                if spent:
+                    self._say(f"Worker {worker.name} ends: {spent}.")
+                    return
+        finally:
+            sign.take_back()
 
     def _end(self, worker: Worker, grace: float, status: int) -> None:
         """Drain the worker; end the process right here if threads still execute."""
@@ -196,6 +176,11 @@ class Command(BaseCommand):
             os._exit(status)  # threads still execute; their runs belong to others now
 
     def _say(self, sentence: str) -> None:
+        if self._options["quiet"]:
+            return
+        if self._options["log_format"] == "json":
+            logger.info(sentence)
+            return
         self.stdout.write(sentence)
         self.stdout.flush()
 
