@@ -78,7 +78,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
 }
 
-DURABLE = {"POLL_INTERVAL": timedelta(milliseconds=250)}
+DURABLE = {"POLL_INTERVAL": timedelta(milliseconds=250), "API": {"STARTABLE": ["checkout"]}}
 
 # Where no worker may run: `python manage.py crontab add`, and cron is one for most of each minute.
 CRONJOBS = [("* * * * *", "durable_app.cron.tick")]

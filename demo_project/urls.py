@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/durable/", include("durable_app.api.urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}orders/icon.svg")),
     path("manuals/", include("demo_project.ingestion.urls")),
     path("reports/", include("demo_project.reports.urls")),

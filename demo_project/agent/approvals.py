@@ -1,60 +1,36 @@
-"""Asking a person: the run publishes what it wants to do, waits for the answer, and takes silence for a no.
-
-The only module that knows how: an event shows the request, a message brings the answer.
-"""
-
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+"""Asking a person: the question stands in the admin's inbox, and on the page of the conversation."""
 
 from demo_project.agent.options import approval_timeout
-from durable_app import get_event, recv, send, serializable, set_event, step
-from durable_app.clock import now
+from durable_app import wait_for_approval
+from durable_app.control.actors import Actor
+from durable_app.control.answering import Reply, answer
+from durable_app.control.operator import Operator
+from durable_app.models import Approval
 
 APPROVED, DENIED, EXPIRED = "approved", "denied", "expired"
-REQUEST = "approval"
+
+PAGE = Actor(kind="system", label="the assistant's page")
+"""Whoever has a conversation's page plays the member of staff there: this is a demo."""
 
 
-@serializable
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What a run wants to do, and until when somebody may allow it."""
-
-    request_id: str
-    action: str
-    reason: str
-    expires_at: datetime
-
-
-def ask(request_id: str, action: str, reason: str) -> str:
+def ask(action: str, reason: str) -> str:
     """Wait for a person's answer; return APPROVED, DENIED or EXPIRED. It may take days and costs a row."""
-    span = approval_timeout()
-    set_event(
-        REQUEST,
-        Request(request_id=request_id, action=action, reason=reason, expires_at=time_in(span)),
+    given = wait_for_approval(
+        f"May the assistant {action}?",
+        description=reason,
+        context={"action": action},
+        timeout=approval_timeout(),
     )
-    answer = recv(topic_of(request_id), timeout_seconds=span)
-    set_event(REQUEST, None)
-    return EXPIRED if answer is None else str(answer)
+    if given is None:
+        return EXPIRED
+    return APPROVED if given.approved else DENIED
 
 
-@step
-def time_in(span: timedelta) -> datetime:
-    """Return the time in so long, which a replay must not ask again."""
-    return now() + span
-
-
-def open_request(workflow_id: str) -> Request | None:
+def open_request(workflow_id: str) -> Approval | None:
     """Return what a run is waiting to be allowed, None if nothing."""
-    found: Request | None = get_event(workflow_id, REQUEST, timeout_seconds=0)
-    return found
+    return Approval.objects.filter(workflow__workflow_id=workflow_id, closed_at=None).first()
 
 
-def decide(workflow_id: str, request_id: str, *, approve: bool) -> None:
-    """Answer a request; the first answer counts."""
-    answer = APPROVED if approve else DENIED
-    send(workflow_id, answer, topic_of(request_id), idempotency_key=request_id)
-
-
-def topic_of(request_id: str) -> str:
-    """Return the topic on which a request is answered."""
-    return f"approval {request_id}"
+def decide(number: int, *, approve: bool) -> None:
+    """Answer a question; the first answer counts."""
+    answer(Operator(actor=PAGE), number, Reply(approved=approve))

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from demo_project.agent.approvals import Request, open_request
+from demo_project.agent.approvals import open_request
 from demo_project.agent.models import Conversation
 from demo_project.agent.transcript_lines import Line, lines_of
 from demo_project.agent.workflows import TRANSCRIPT
 from durable_app import Status, StreamTimeoutError, get_workflow_status, read_stream
+from durable_app.models import Approval
 
 UNFINISHED = frozenset({Status.ENQUEUED, Status.DELAYED, Status.PENDING, Status.WAITING})
 
@@ -20,7 +21,7 @@ class Transcript:
 
     headline: str
     lines: list[Line]
-    request: Request | None
+    request: Approval | None
     finished: bool
     failed: bool
 
@@ -46,7 +47,7 @@ def entries_of(workflow_id: str) -> Iterator[dict[str, Any]]:
         yield from read_stream(workflow_id, TRANSCRIPT, timeout_seconds=0)
 
 
-def _headline(status: str, request: Request | None) -> str:
+def _headline(status: str, request: Approval | None) -> str:
     if request is not None:
         return "Waiting for a person."
     if status == Status.ENQUEUED:

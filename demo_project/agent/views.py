@@ -67,10 +67,10 @@ def conversation_page(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _decide(workflow_id: str, answer: str) -> None:
-    """Send the answer to the request that is open; one that comes too late is for nobody."""
+    """Answer the question that is open; an answer that comes too late is for nobody."""
     asked = approvals.open_request(workflow_id)
     if asked is not None:
-        approvals.decide(workflow_id, asked.request_id, approve=answer == approvals.APPROVED)
+        approvals.decide(asked.pk, approve=answer == approvals.APPROVED)
 
 
 @require_safe

@@ -84,7 +84,7 @@ def result_of(call: dict[str, Any]) -> dict[str, Any]:
     """Return what a tool answers, or why it was not asked."""
     name, arguments = call["function"]["name"], arguments_of(call)
     if name in DANGEROUS:
-        answer = approvals.ask(call["id"], f"{name} {arguments['number']}", arguments["reason"])
+        answer = approvals.ask(f"{name} {arguments['number']}", arguments["reason"])
         write_stream(TRANSCRIPT, {"kind": "decided", "answer": answer})
         if answer != approvals.APPROVED:
             why = {approvals.DENIED: "our staff said no.", approvals.EXPIRED: "nobody has answered in time."}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from demo_project.ingestion.models import Document
-from durable_app import Status, WorkflowStatus, get_event, list_workflows
+from durable_app import Progress, Status, WorkflowStatus, get_progress, list_workflows
 
 WORDS = {
     Status.ENQUEUED: "in line",
@@ -52,25 +52,26 @@ def last_reading() -> Reading | None:
 
 
 def _reading(run: WorkflowStatus) -> Reading:
-    progress = get_event(run.workflow_id, "progress", timeout_seconds=0) or {"done": 0, "total": 0}
-    done, total = progress["done"], progress["total"]
+    progress = get_progress(run.workflow_id)
     return Reading(
         workflow_id=run.workflow_id,
-        headline=_headline(run, done, total),
-        percent=100 * done // total if total else 0,
+        headline=_headline(run, progress),
+        percent=round(100 * (progress.share or 0)) if progress else 0,
         finished=run.status not in UNFINISHED,
         failed=run.status not in UNFINISHED | {Status.SUCCESS},
         files=_files(run.workflow_id),
     )
 
 
-def _headline(run: WorkflowStatus, done: int, total: int) -> str:
+def _headline(run: WorkflowStatus, progress: Progress | None) -> str:
     if run.status == Status.SUCCESS:
         unreadable = run.output["unreadable"]
         return f"{run.output['read']} texts read" + (f", {unreadable} could not be." if unreadable else ".")
     if run.status not in UNFINISHED:
         return "The folder could not be read."
-    return f"{done} of {total} texts read." if total else "Waiting for a worker."
+    if progress is None:
+        return "Waiting for a worker."
+    return f"{progress.done:.0f} of {progress.total:.0f} texts read."
 
 
 def _files(run_id: str) -> list[File]:

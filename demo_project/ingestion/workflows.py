@@ -13,7 +13,7 @@ from demo_project.ingestion import texts
 from demo_project.ingestion.embedding import embed
 from demo_project.ingestion.models import Document, Passage
 from demo_project.ingestion.texts import UnreadableText
-from durable_app import Queue, WorkflowHandle, set_event, step, transaction, wait_first, workflow
+from durable_app import Queue, WorkflowHandle, progress, step, transaction, wait_first, workflow
 
 files = Queue("ingestion", concurrency=3, limiter={"limit": 3, "period": 1})
 
@@ -96,8 +96,3 @@ def was_read(ended: WorkflowHandle[int]) -> bool:
     except UnreadableText:
         return False
     return True
-
-
-def progress(done: int, total: int) -> None:
-    """Publish how far the folder is."""
-    set_event("progress", {"done": done, "total": total})
