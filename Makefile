@@ -6,7 +6,7 @@
 #   make demo ONCE=1                  the demo ends by itself
 
 PYTHON3 ?= python3
-PROCESSES ?= 2
+PROCESSES ?= 4
 ARGS ?=
 DJANGO ?=
 PROGRAMS ?= any
@@ -21,7 +21,7 @@ quietly = @output=$$($(1) 2>&1) || { echo "$$output"; exit 1; }
 with_postgres = $(1)/bin/python -m tools.postgres run --programs $(PROGRAMS)
 pytest = env PYTHONDEVMODE=1 $(1)/bin/python -m pytest -n $(PROCESSES) $(ARGS)
 
-.PHONY: help check test test-sqlite test-postgres bench demo clean
+.PHONY: help check test test-sqlite test-postgres bench openapi demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' Makefile
@@ -38,8 +38,17 @@ test-sqlite: ## run the tests on SQLite only
 test-postgres: ## run the tests on PostgreSQL only: DATABASE_URL's, or a private one
 	$(again) $(lines:%=test-postgres-%)
 
+test-browser: ## drive the demo in a real browser, on SQLite and PostgreSQL
+	$(again) test-browser-$(newest)
+
+screenshots: ## take the pictures of the docs
+	$(again) test-browser-sqlite-$(newest) PICTURES=docs/images
+
 bench: .venv/bench/ready ## measure throughput and latency on a private PostgreSQL
 	@$(call with_postgres,$(<D)) --fsync -- $(<D)/bin/python -m benchmarks $(ARGS)
+
+openapi: .venv/$(newest)/ready ## write docs/openapi.yaml anew, as the REST API is now
+	@$(<D)/bin/python -m tools.openapi
 
 demo: .venv/demo/ready ## show the demo project: workflows in every state, in the admin
 	@$(<D)/bin/python manage.py demo $(if $(ONCE),--once)
@@ -66,6 +75,19 @@ test-sqlite-%: .venv/%/ready
 test-postgres-%: .venv/%/ready
 	@echo "Tests: $*, PostgreSQL"
 	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D))
+
+test-browser-%: test-browser-sqlite-% test-browser-postgres-%
+	@:
+
+test-browser-sqlite-%: .venv/%/ready
+	@$(<D)/bin/python -m tools.browser
+	@echo "Tests in a browser: $*, SQLite"
+	@DATABASE_URL= $(call pytest,$(<D)) -n 0 tests/browser
+
+test-browser-postgres-%: .venv/%/ready
+	@$(<D)/bin/python -m tools.browser
+	@echo "Tests in a browser: $*, PostgreSQL"
+	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D)) -n 0 tests/browser
 
 .venv/%/ready: tools/environment.py
 	@$(environment) make $*

@@ -1,4 +1,4 @@
-"""Empty the tables between two tests, those that are filled: half of a short test's time was Django's flush."""
+"""Empty the tables between two tests, only those that are filled: Django's flush was half of a short test."""
 
 from functools import cache
 from typing import Any

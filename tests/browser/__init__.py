@@ -1,0 +1,1 @@
+"""The demo in a real browser, as operators and customers have it: `make test-browser`."""
