@@ -67,3 +67,22 @@ def test_what_undoes_a_step_has_a_row_and_a_wait_s_deadline_has_none() -> None:
     labels = ["durable.compensate", "refund", "durable.recv", "durable.readStream", "durable.sleep"]
     assert [one.label for one in drawn.rows[1:]] == labels
     assert [one.step_id for one in drawn.rows[1:]] == ["1", "1.0.1", "2", "4", "5"]
+
+
+def test_a_wait_is_drawn_from_what_came_before_it() -> None:
+    """A run that parked looks once more when it is woken: only that look is recorded."""
+    steps = [
+        row("1", "ask", 0, 5),
+        row("2", "durable.recv", 39, 40),
+        row("3", "durable.sleep", 5, 50),
+        row("4", "ship", 41, 45),
+        row("5", "durable.getResult", 58, 59),
+    ]
+    drawn = timeline(run(), steps, {}, at(60))
+    spans = [(one.label, one.started_at, one.finished_at) for one in drawn.rows[1:]]
+    assert spans == [
+        ("ask", at(0), at(5)),
+        ("durable.recv", at(5), at(40)),
+        ("ship", at(41), at(45)),
+        ("durable.getResult", at(45), at(59)),
+    ]

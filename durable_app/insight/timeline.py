@@ -114,10 +114,14 @@ def timeline(
     rows = [_run_row(run, scale, end)]
     backoffs = _backoffs(steps)
     timers = _timers(steps)
+    reached = run.started_at or run.created_at
     for step in shown:
         if step.name == RETRY or (step.position, step.branch) in timers:
             continue
-        rows.append(_step_row(step, scale, end, backoffs[step.position, step.branch]))
+        # What parked is recorded with the start of its last look; it waited since what came before it.
+        since = min(step.started_at, reached) if step.name in WAITS and not step.branch else step.started_at
+        rows.append(_step_row(step, since, scale, end, backoffs[step.position, step.branch]))
+        reached = max(reached, step.finished_at)
         child = children.get(step.child_workflow_id or "")
         if child is not None and step.name not in WAITS:
             rows.append(_child_row(child, scale, now))
@@ -203,15 +207,17 @@ def _state(run: RunRow) -> str:
             return "failed"
 
 
-def _step_row(step: StepRow, scale: Scale, end: datetime, backoffs: Iterable[StepRow]) -> Row:
+def _step_row(
+    step: StepRow, since: datetime, scale: Scale, end: datetime, backoffs: Iterable[StepRow]
+) -> Row:
     finished = min(step.finished_at, end)
     is_copied = finished < scale.start
     state = "copied" if is_copied else "failed" if step.error is not None else "done"
     kind = "waiting" if step.name in WAITS and state == "done" else state
-    title = f"{step.name}: {short(finished - step.started_at)}"
+    title = f"{step.name}: {short(finished - since)}"
     if step.tries > 1:
         title += f", {step.tries} tries"
-    segments = [_segment(scale, kind, step.started_at, finished, title)]
+    segments = [_segment(scale, kind, since, finished, title)]
     for pause in backoffs:
         segments.append(
             _segment(scale, "waiting", pause.started_at, min(pause.finished_at, finished), "back-off")
@@ -221,7 +227,7 @@ def _step_row(step: StepRow, scale: Scale, end: datetime, backoffs: Iterable[Ste
         label=step.name,
         depth=1 + (step.branch.count(".") + 1) // 2,
         state=state,
-        started_at=step.started_at,
+        started_at=since,
         finished_at=finished,
         tries=step.tries,
         child_workflow_id=step.child_workflow_id or "",
