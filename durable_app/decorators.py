@@ -158,7 +158,7 @@ class Transaction(_StepLike[P, R]):
         if self.using not in connections:
             known = ", ".join(sorted(connections))
             raise InvalidOptionError(
-                f"transaction {self.name!r}: using {self.using!r} is no alias of DATABASES; known are: {known}"
+                f"transaction {self.name!r}: {self.using!r} is no alias of DATABASES; there are: {known}"
             )
         self.plan = TransactionPlan(
             name=self.name,

@@ -44,7 +44,7 @@ def _is_complete(alias: str) -> bool:
     """Return whether no test made or deleted rows of those that stay."""
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in LASTING))
-        return cursor.fetchone() == _migrated()
+        return bool(cursor.fetchone() == _migrated())
 
 
 @cache

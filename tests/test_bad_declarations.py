@@ -87,7 +87,7 @@ def test_a_step_without_a_decorator_has_no_name_of_the_engines() -> None:
         ("step", {"interval_seconds": float("nan")}, "interval_seconds .* not nan"),
         ("step", {"backoff_rate": "2"}, "backoff_rate .* not '2'"),
         ("step", {"should_retry": 5}, "should_retry .* not 5"),
-        ("transaction", {"using": "nowhere"}, "'nowhere' is no alias of DATABASES; known are: default"),
+        ("transaction", {"using": "nowhere"}, "'nowhere' is no alias of DATABASES; there are: default"),
         ("transaction", {"isolation_level": 5}, "isolation_level 5 is none of"),
     ],
 )

@@ -130,7 +130,13 @@ def test_errors_stay_what_python_and_the_seed_call_them() -> None:
 
 def test_the_data_of_an_error_is_in_its_attributes() -> None:
     unexpected = SAMPLES["UnexpectedStepError"]
-    assert vars(unexpected) == {"workflow_id": "order-1", "step_id": 3, "expected": "pay", "recorded": "ship"}
+    assert vars(unexpected) == {
+        "workflow_id": "order-1",
+        "step_id": 3,
+        "expected": "pay",
+        "recorded": "ship",
+        "line": "shop.py:3",
+    }
     assert all(part in str(unexpected) for part in ("'pay'", "'ship'", "shop.py:3", "step 3"))
     retries = SAMPLES["MaxStepRetriesExceeded"]
     assert isinstance(retries, errors.MaxStepRetriesExceeded)

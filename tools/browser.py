@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PACKAGES = ("--no-install-recommends", "chromium", "fonts-dejavu-core")
 
 
 def installed() -> str | None:
@@ -22,19 +23,14 @@ def main() -> int:
     if installed():
         return 0
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
-        subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
-        install = [
-            "apt-get",
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-        ]
-        return subprocess.run(install, check=False, **quiet).returncode
-    return subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False).returncode
+        return _run("apt-get", "update", "-qq") or _run("apt-get", "install", "-y", "-qq", *PACKAGES)
+    return _run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def _run(*command: str) -> int:
+    print(*command, file=sys.stderr, flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 
 
 if __name__ == "__main__":

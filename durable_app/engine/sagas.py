@@ -114,7 +114,7 @@ async def undo(run: int, registered: list[dict[str, Any]]) -> int:
 
 
 def _await_end(scope: Scope, run: int) -> Flow[None]:
-    """Wait until nobody executes a cancelled run any more: a step in flight would be done after its undoing."""
+    """Wait until nobody executes a cancelled run any more: what a step in flight does comes first."""
     pause = FIRST_LOOK
     while (yield Call(compensation.is_executed, run)):
         yield from timers.wait(scope.cursor, until=timers.after(pause))

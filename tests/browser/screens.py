@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response, expect
 
 ACCOUNTS: dict[str, list[str] | None] = {
@@ -12,6 +13,9 @@ ACCOUNTS: dict[str, list[str] | None] = {
     "viewer": ["view_workflow", "view_queue", "view_schedule", "view_worker", "view_approval"],
 }
 """Who is there, and the permissions of each: None means all. The passwords are the names."""
+
+LAST = Path(".cache/pictures")
+"""Where the last thing that each window saw is kept, for whoever looks for what went wrong."""
 
 PICTURES = Path(os.environ.get("PICTURES", ".cache/pictures"))
 """Where pictures of the pages go: `make screenshots` sets it to the docs' folder."""
@@ -49,7 +53,7 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.picture(f"last/{self.name}")
+        self.picture(self.name, LAST)
         self.context.close()
         assert self.troubles == []
 
@@ -92,6 +96,15 @@ class Screen:
             self.page.wait_for_timeout(500)
             self.page.reload()
 
-    def picture(self, name: str) -> None:
+    def faults(self) -> list[str]:
+        """Return what axe finds wrong for who does not see or has no mouse, in what is not Django's own."""
+        whole = {"include": [["#content"]], "exclude": [["#changelist-search"]]}
+        found = Axe().run(self.page, context=whole).response["violations"]
+        nodes = [(one["help"], node) for one in found for node in one["nodes"]]
+        return [
+            f"{self.page.url}: {what}: {node['html'][:200]} {node['failureSummary']}" for what, node in nodes
+        ]
+
+    def picture(self, name: str, folder: Path = PICTURES) -> None:
         """Keep what is seen as a picture."""
-        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=False)
+        self.page.screenshot(path=folder / f"{name}.png", full_page=False)

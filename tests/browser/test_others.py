@@ -69,7 +69,8 @@ def test_a_viewer_is_offered_nothing_and_gets_nothing(
 
 
 def test_every_page_in_light_and_dark(site: House, chromium: Browser) -> None:
-    """No page has an error in its console, a violation of the policy, or something cut off."""
+    """No page has an error in its console, breaks the policy, is cut off, or hides from a screen reader."""
+    faults = []
     for scheme in ("light", "dark"):
         with Screen(chromium, site.browser.site, scheme, color_scheme=scheme) as screen:
             screen.log_in("operator")
@@ -79,3 +80,5 @@ def test_every_page_in_light_and_dark(site: House, chromium: Browser) -> None:
                 screen.picture(f"{name}-{scheme}")
                 width = screen.page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert width <= 0, f"{name} is {width} px wider than the window"
+                faults += screen.faults()
+    assert "\n".join(faults) == ""

@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -225,8 +226,9 @@ def test_a_run_is_started_with_its_options():
     assert (said.code, said.json[0]["made"]) == (0, "mine")
     run = Workflow.objects.get()
     assert run.inputs == '{"args":[[1]],"kwargs":{"also":"text"}}'
-    assert (run.status, run.priority, run.timeout.total_seconds()) == ("DELAYED", 3, 120)
+    assert (run.status, run.priority, run.timeout) == ("DELAYED", 3, timedelta(minutes=2))
     assert (run.deduplication_id, run.attributes) == ("d", {"customer": "ann"})
+    assert run.run_after is not None
     assert run.run_after > clock.now()
     taken = durable("run", "start", "typed_workflow", "--id", "mine")
     assert (taken.code, "in use" in taken.err) == (1, True)

@@ -1,13 +1,13 @@
 """`durable run` that looks: every form, every kind of wrong id, nothing that a terminal obeys."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from durable_app import clock, set_event, step, workflow
-from durable_app.management.cli import terminal
 from durable_app.models import AuditEvent, Status, Step
 from tests.test_admin.pages import ERROR, made, with_steps
 from tests.test_commands.keyboard import Said, durable
@@ -190,7 +190,7 @@ def test_watching_looks_again_until_ctrl_c(monkeypatch):
             raise KeyboardInterrupt
         made(workflow_id="later")
 
-    monkeypatch.setattr(terminal.time, "sleep", rest)
+    monkeypatch.setattr(time, "sleep", rest)
     made(workflow_id="sooner")
     said: Said = durable("run", "list", "--watch", "5s", "-o", "ids")
     assert (said.lines, pauses, said.code) == (["sooner", "later", "sooner"], [5.0, 5.0], 130)
@@ -211,7 +211,7 @@ def test_a_tail_follows_a_run_to_its_end(monkeypatch):
             workflow_id=pk, position=2, name="charge", error=ERROR, attempt=1, started_at=now, finished_at=now
         )
 
-    monkeypatch.setattr(terminal.time, "sleep", rest)
+    monkeypatch.setattr(time, "sleep", rest)
     said = durable("run", "tail", run.workflow_id)
     assert said.err == ""
     assert [line.split(maxsplit=1)[1] for line in said.lines] == ["✓ 1 reserve", "✗ 2 charge", "ERROR"]

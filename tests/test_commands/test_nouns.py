@@ -1,6 +1,7 @@
 """`durable queue`, `schedule`, `workflow`, `worker`, `approval`, `version`: every verb, and what it says."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,6 @@ from durable_app import (
     wait_for_approval,
     workflow,
 )
-from durable_app.management.cli import terminal
 from durable_app.models import Approval, AuditEvent, Message, Queue, Status, Worker
 from durable_app.registry import registry
 from durable_app.store import schedules, versions
@@ -116,7 +116,7 @@ def test_a_queue_is_drained_when_nothing_of_it_runs(monkeypatch):
     def ends(seconds: float) -> None:
         type(run).objects.filter(pk=run.pk).update(status=Status.SUCCESS)
 
-    monkeypatch.setattr(terminal.time, "sleep", ends)
+    monkeypatch.setattr(time, "sleep", ends)
     said = durable("queue", "drain", "typed sink", "--reason", "deploy")
     assert (said.code, said.err) == (0, "Waiting for 1 run; Ctrl-C leaves the queue paused.\n")
     assert verbs() == [("pause", "typed sink", "done")] * 2

@@ -99,7 +99,7 @@ def fresh() -> None:
 
 
 def rows() -> list[list[dict[str, Any]]]:
-    models = (Workflow, Step, Message, Event, StreamEntry, User, AuditEvent)
+    models: tuple[Any, ...] = (Workflow, Step, Message, Event, StreamEntry, User, AuditEvent)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
@@ -113,7 +113,8 @@ def replay(*ids: str) -> Said:
 
 
 def newest() -> str:
-    return Workflow.objects.exclude(name="replayed_child").latest("pk").workflow_id
+    run: Workflow = Workflow.objects.exclude(name="replayed_child").latest("pk")
+    return str(run.workflow_id)
 
 
 def changed(monkeypatch: Any, name: str, func: Callable[..., Any]) -> str:

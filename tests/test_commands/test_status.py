@@ -1,11 +1,11 @@
 """`manage.py durable_status`: one screen, and an exit code for whoever does not look."""
 
+import time
 from datetime import timedelta
 
 import pytest
 
 from durable_app import clock, register_queue, retrieve_queue
-from durable_app.management.cli import terminal
 from durable_app.models import Status, Worker
 from tests.test_admin.pages import made
 from tests.test_commands.keyboard import typed
@@ -98,7 +98,7 @@ def test_it_is_watched_until_ctrl_c(monkeypatch):
         if len(looks) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(terminal.time, "sleep", rest)
+    monkeypatch.setattr(time, "sleep", rest)
     said = typed("durable_status", "--watch")
     assert (said.code, looks, said.err) == (130, [2.0, 2.0], "Interrupted.")
     assert said.out.count("All is well.") == 2

@@ -1,6 +1,7 @@
 """`durable prune`, `roles`, `seed`, `run export` and `import`."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,6 @@ from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 
 from durable_app import clock, set_event, step, workflow
-from durable_app.management.cli import upkeep
 from durable_app.models import AuditEvent, Event, Status, Step, Workflow
 from tests.test_admin.pages import made
 from tests.test_commands.keyboard import durable
@@ -69,7 +69,7 @@ def test_pruning_ends_when_its_time_is_over(monkeypatch):
     for _ in range(3):
         ended(40)
     clocks = iter(range(0, 1000, 10))
-    monkeypatch.setattr(upkeep.time, "monotonic", lambda: next(clocks))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clocks))
     wanted = ("prune", "--older-than", "30d", "--batch", "1", "-o", "json")
     assert durable(*wanted, "--max-seconds", "5").json == {"deleted": 1, "is_finished": False}
     monkeypatch.undo()

@@ -31,7 +31,7 @@ def fails(times: int) -> str:
 
 @step(name="long_retries.backs_off", retries_allowed=True, max_attempts=3, interval_seconds=0.6)
 def backs_off(times: int) -> str:
-    return fails.func(times)
+    return str(fails.func(times))
 
 
 @workflow(name="long_retries.impatient")

@@ -53,18 +53,19 @@ def test_a_declared_queue_is_there_before_any_worker_has_started():
     line = retrieve_queue("line")
     assert line is not None
     assert "line" in [found.name for found in list_queues()]
-    assert (line.limits, line.is_paused, line.paused) == (Limits(concurrency=2), False, None)
+    before = (line.limits, line.is_paused, line.paused)
+    assert before == (Limits(concurrency=2), False, None)
     assert not Row.objects.exists()
     line.pause(until=60, reason="not yet")
     row = Row.objects.get()
     assert (row.concurrency, row.polling_interval) == (2, timedelta(seconds=3))
-    assert line.paused is not None
-    assert (line.paused.since, line.paused.until) == (row.paused_at, row.paused_until)
-    assert line.paused.reason == "not yet"
+    pause = line.paused
+    assert pause is not None
+    assert (pause.since, pause.until, pause.reason) == (row.paused_at, row.paused_until, "not yet")
     with Worker(threads=1):
-        assert line.is_paused
+        paused = [line.is_paused]
     line.resume()
-    assert line.paused is None
+    assert [*paused, line.is_paused] == [True, False]
     assert line.configure(worker_concurrency=1) == Limits(concurrency=2, worker_concurrency=1)
     with pytest.raises(NonExistentQueueError):
         Queue.named("lime").pause()

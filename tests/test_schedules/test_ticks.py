@@ -1,5 +1,6 @@
 """What a tick starts: which run, with which id and arguments; and the same by hand."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from durable_app import (
     list_workflows,
     pause_schedule,
     register_queue,
+    serialization,
     step,
     transaction,
     trigger_schedule,
@@ -37,6 +39,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @workflow(max_recovery_attempts=7)
 def ticking(scheduled_at: datetime, context: Any) -> None:
+    """Never run here."""
+
+
+@workflow(name="ticks.portable", serialization_type="portable")
+def portable_ticking(scheduled_at: datetime, context: Any) -> None:
     """Never run here."""
 
 
@@ -273,3 +280,23 @@ def test_the_twins_start_runs_too(noon: datetime) -> None:
         return [one.workflow_id for one in handles]
 
     assert async_to_sync(go)() == [f"sched-n-trigger-{noon.isoformat()}", *at(1)]
+
+
+def test_a_ticks_run_is_stored_in_the_format_of_its_workflow(fire: Fire, settings: Any):
+    """271, 272. As if the workflow had been started by hand; one that is not known here in the project's."""
+    settings.DURABLE = {"SERIALIZER": "pickle"}
+    workflows = {"ours": ticking, "portable": portable_ticking, "foreign": "nobody here knows it"}
+    for name, func in workflows.items():
+        create_schedule(
+            schedule_name=name, workflow_fn=func, schedule="0 * * * *", context={"since": NOON, "n": 1}
+        )
+    fire(hours=1)
+    rows = {row.schedule_name: row for row in Workflow.objects.all()}
+    formats = {name: row.serialization for name, row in rows.items()}
+    assert formats == {"ours": "pickle", "portable": "portable_json", "foreign": "pickle"}
+    written = json.loads(rows["portable"].inputs)["positionalArgs"]
+    assert written == ["2025-06-01T13:00:00Z", {"since": "2025-06-01T12:00:00Z", "n": 1}]
+    args, kwargs = serialization.named("pickle").read_inputs(
+        rows["ours"].inputs, serialization.places.inputs(rows["ours"].workflow_id)
+    )
+    assert (list(args), kwargs) == ([NOON + timedelta(hours=1), {"since": NOON, "n": 1}], {})

@@ -151,7 +151,7 @@ class ScheduleColumns(ScheduleLinks):
         url = page_url(self.admin_site, Workflow, run.pk)
         return display.dot(run.status, url, display.exactly(run.created_at))
 
-    @admin.display(description="")
+    @admin.display(description=_("Verbs"))
     def shown_buttons(self, row: Schedule) -> SafeString:
         """Return the verbs of one click, for those who have them."""
         verbs = self.labels(row, row.verbs)  # type: ignore[attr-defined]
