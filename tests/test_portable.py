@@ -341,8 +341,5 @@ def test_an_unknown_serialization_type_is_refused() -> None:
     ):
         send("x", 1, serialization_type="pickle")
 
-    @workflow(name="portable.unknown", serialization_type="xml")
-    def unknown() -> None: ...
-
     with pytest.raises(InvalidOptionError, match="'xml'"):
-        start_workflow(unknown)
+        workflow(name="portable.unknown", serialization_type="xml")(len)

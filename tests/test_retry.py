@@ -33,7 +33,7 @@ def test_no_pause_grows_shorter_before_the_cap() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"max_attempts": 0}, "max_attempts must be at least 1, not 0"),
+        ({"max_attempts": 0}, "max_attempts is a whole number and must be at least 1, not 0"),
         ({"interval_seconds": -1}, "interval_seconds must be zero or more"),
         ({"interval_seconds": math.inf}, "interval_seconds"),
         ({"interval_seconds": math.nan}, "interval_seconds"),

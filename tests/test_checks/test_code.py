@@ -19,12 +19,6 @@ from durable_app.registry import Definition, Registry, registry
 from tests.test_checks.asking import messages, said
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the registry hold what a test declares, and no more."""
-    monkeypatch.setattr(registry, "workflows", {})
-
-
 class Colour(Enum):
     RED = 1
 
@@ -82,7 +76,6 @@ def annotated(hint: Any, **options: Any) -> None:
     workflow(name="checks.takes", **options)(takes)
 
 
-@pytest.mark.usefixtures("alone")
 def test_e004_is_silent_on_what_may_be_stored():
     """E004: what is not known to fail is not spoken of."""
     for hint in STORABLE:
@@ -90,7 +83,6 @@ def test_e004_is_silent_on_what_may_be_stored():
         assert messages() == [], hint
 
 
-@pytest.mark.usefixtures("alone")
 def test_e004_parameters_that_cannot_be_stored(settings: Any):
     """E004: the sentence says which, and where; the hint what to write instead."""
     for hint, way_out in REFUSED:
