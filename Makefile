@@ -50,6 +50,9 @@ bench: .venv/bench/ready ## measure throughput and latency on a private PostgreS
 openapi: .venv/$(newest)/ready ## write docs/openapi.yaml anew, as the REST API is now
 	@$(<D)/bin/python -m tools.openapi
 
+bench-pages: ## measure the admin's and the REST API's pages at a million runs (ARGS="--runs N")
+	$(again) bench-pages-$(newest)
+
 demo: .venv/demo/ready ## show the demo project: workflows in every state, in the admin
 	@$(<D)/bin/python manage.py demo $(if $(ONCE),--once)
 
@@ -75,6 +78,9 @@ test-sqlite-%: .venv/%/ready
 test-postgres-%: .venv/%/ready
 	@echo "Tests: $*, PostgreSQL"
 	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D))
+
+bench-pages-%: .venv/%/ready
+	@$(call with_postgres,$(<D)) -- $(<D)/bin/python -m benchmarks.pages $(ARGS)
 
 test-browser-%: test-browser-sqlite-% test-browser-postgres-%
 	@:

@@ -11,6 +11,7 @@ from durable_app.decorators import step, workflow
 from durable_app.errors import PermissionDeniedError
 
 CRONJOB = "durable.cronjob"
+BENCH = "durable.bench"
 
 
 @step(name="durable.callCronjob")
@@ -91,3 +92,15 @@ def send_alert(alert: alerts.Alert) -> None:
             failed.append(error)
     if failed:
         raise failed[0]
+
+
+@step(name="durable.bench_step")
+def bench_step() -> int:
+    """Do nothing."""
+    return 1
+
+
+@workflow(name=BENCH)
+def bench() -> int:
+    """Do nothing in one step: what is left is the cost of the engine."""
+    return bench_step()

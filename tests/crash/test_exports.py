@@ -44,7 +44,7 @@ class Dying(FileSystemStorage):
 def test_a_killed_export_goes_on_and_the_file_is_whole(
     tmp_path: Path, worker_env: dict[str, str], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 4, bad input. Two workers die, each with half a file on the disk; a third one ends it."""
+    """Two workers die, each with half a file on the disk; a third one ends it."""
     place = str(tmp_path / "files")
     app = tmp_path / "dying"
     app.mkdir()

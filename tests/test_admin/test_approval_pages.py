@@ -118,7 +118,7 @@ def test_the_inbox_costs_few_queries_and_pages_by_key(staff: Any, settings: Any)
 
 
 def test_the_inbox_answers_no_questions_about_answers(boss: Client) -> None:
-    """Issue 4, bad input. What links cannot ask for is 400."""
+    """What links cannot ask for is 400."""
     asked("one", closed_at=clock.now(), values='{"secret":1}')
     for query in ("show=all", "values__startswith=x", "workflow__inputs__contains=1", "cursor=x", "o=title"):
         response = boss.get(f"{INBOX}?{query}")
@@ -186,7 +186,7 @@ def test_the_page_costs_few_queries(staff: Any) -> None:
 
 
 def test_nothing_in_a_question_is_executed(boss: Client) -> None:
-    """Issue 4, bad input. Hostile strings in every field, before and after the answer."""
+    """Hostile strings in every field, before and after the answer."""
     run = made(Status.WAITING, name=HOSTILE, workflow_id=HOSTILE)
     question = asked(
         HOSTILE, run, description=HOSTILE, context={HOSTILE: HOSTILE, "deep": [HOSTILE]}, group=HOSTILE
@@ -223,7 +223,7 @@ def test_a_description_is_a_small_part_of_markdown(text: str, expected: str) -> 
 
 
 def test_a_description_of_any_length_and_shape_is_shown() -> None:
-    """Issue 4, bad input. Cut, and in a time that grows with the length alone."""
+    """Cut, and in a time that grows with the length alone."""
     for text in ("[" * 50_000, "*" * 50_000, "`" * 50_000, "\n \n" * 20_000, "**a" * 20_000):
         assert len(rendered(text)) < 400_000
 
@@ -289,7 +289,7 @@ def test_the_second_answer_is_told_who_was_first(staff: Any, boss: Client) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_two_reviewers_at_once_answer_once(staff: Any) -> None:
-    """Issue 4.2. One of them is first, the run gets one message, the other one is told."""
+    """One of them is first, the run gets one message, the other one is told."""
     reviewers = [staff("view_approval", "answer_approval", name=name) for name in ("ann", "bob", "cid")]
     question = asked()
     for client in reviewers:

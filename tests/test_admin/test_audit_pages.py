@@ -91,7 +91,7 @@ WRONG = (
 
 @pytest.mark.parametrize("query", WRONG)
 def test_what_nobody_can_mean_is_400(boss: Client, query: str) -> None:
-    """Issue 4, bad input. Nothing is passed over, for the export neither."""
+    """Nothing is passed over, for the export neither."""
     done()
     assert boss.get(f"{URL}?{query}").status_code == 400
     if not query.startswith(("cursor", "o=", "details", "at_")):
@@ -163,7 +163,7 @@ def test_a_page_of_an_event_costs_few_queries(staff: Any) -> None:
 
 
 def test_hostile_texts_do_nothing(boss: Client) -> None:
-    """Issue 4, bad input. In every column."""
+    """In every column."""
     event = done(
         EVIL, EVIL, reason=EVIL, ip=EVIL[:64], request_id=EVIL, details={EVIL: EVIL}, actor_label=EVIL,
         target_kind=EVIL, bulk_operation=EVIL,

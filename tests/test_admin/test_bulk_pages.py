@@ -232,7 +232,7 @@ def test_the_verb_itself_is_refused_for_what_is_not_there() -> None:
 
 
 def test_foreign_and_odd_numbers_are_404(boss: Client, staff: Any) -> None:
-    """Issue 4, bad input. Nothing is edited, added or deleted by hand."""
+    """Nothing is edited, added or deleted by hand."""
     operation = begun()
     for wrong in ("0", "99999999999999999999999", "x", "1_0", "%3Cscript%3E"):
         assert boss.get(f"{URL}{wrong}/change/").status_code == 404
@@ -254,7 +254,7 @@ def test_what_a_verb_was_told_is_shown_without_secrets(boss: Client, staff: Any)
 
 
 def test_hostile_texts_do_nothing(boss: Client) -> None:
-    """Issue 4, bad input. In the filter, the reason, the options and the actor's name."""
+    """In the filter, the reason, the options and the actor's name."""
     evil = '"><script>alert(1)</script>'
     actor = Operator(actor=Actor.at_terminal(evil), reason=evil)
     number = bulk.begin(actor, "cancel", {"name": [evil], "attributes": {evil: evil}}, {evil: evil})

@@ -97,7 +97,7 @@ def test_exporting_needs_its_permission(viewer: Client) -> None:
 
 
 def test_an_unknown_format_is_said_on_the_page(boss: Client) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     response = boss.post(URL, {"format": "xml"})
     assert response.status_code == 200
     assert not response.streaming

@@ -130,7 +130,7 @@ def of_another_order() -> str:
     ],
 )
 def test_a_wrong_cursor_is_400_and_never_500(boss: Client, cursor: str) -> None:
-    """Issue 4, bad input. With a page that says so."""
+    """With a page that says so."""
     made()
     response = boss.get(LIST, {"cursor": cursor})
     assert response.status_code == 400
@@ -138,5 +138,5 @@ def test_a_wrong_cursor_is_400_and_never_500(boss: Client, cursor: str) -> None:
 
 
 def test_an_unknown_order_is_400(boss: Client) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     assert boss.get(LIST + "?o=name").status_code == 400

@@ -127,7 +127,7 @@ def test_each_filter_and_each_word_finds_its_runs_and_no_others(boss: Client, qu
               "q=attr.a:1+attr.a:2"],
 )  # fmt: skip
 def test_a_wrong_filter_is_400_and_never_500(boss: Client, query: str) -> None:
-    """Issue 4, bad input. Payloads cannot be asked for, either."""
+    """Payloads cannot be asked for, either."""
     made()
     for url in (LIST, f"{LIST}count/", f"{LIST}export/", f"{LIST}bulk/cancel/"):
         if url != LIST and "__" in query or query == "foo=1" and url != LIST:
@@ -139,7 +139,7 @@ def test_a_wrong_filter_is_400_and_never_500(boss: Client, query: str) -> None:
     "text", ['"', "a:b", ":", "attr.:x", "%", "'; DROP", "\\", "~", "name:", "attr.x:{", "1e999"]
 )
 def test_odd_words_find_nothing_and_break_nothing(boss: Client, text: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     made(workflow_id="plain")
     response = boss.get(LIST, {"q": text})
     assert response.status_code == 400 or "plain" not in ids(response)

@@ -145,7 +145,7 @@ def test_too_many_need_a_permission(staff: Any, settings: Any) -> None:
 
 @pytest.mark.parametrize("verb", ["cancel", "delete", "retry", "send"])
 def test_a_bulk_verb_without_its_permission_is_403_and_audited(viewer: Client, verb: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     made(Status.ENQUEUED)
     assert viewer.get(f"{LIST}bulk/{verb}/").status_code == 403
     assert viewer.post(f"{LIST}bulk/{verb}/", {"message": "1"}).status_code == 403
@@ -154,7 +154,7 @@ def test_a_bulk_verb_without_its_permission_is_403_and_audited(viewer: Client, v
 
 
 def test_what_is_no_verb_for_many_is_404(boss: Client) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     for name in ("fork", "rewind", "start_like", "explode"):
         assert boss.post(f"{LIST}bulk/{name}/", {}).status_code == 404
 

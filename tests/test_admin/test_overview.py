@@ -262,7 +262,7 @@ def test_there_is_no_way_to_a_row_through_it(boss: Client) -> None:
 
 
 def test_hostile_names_do_nothing(boss: Client) -> None:
-    """Issue 4, bad input. In a queue's, workflow's, error's and schedule's name."""
+    """In a queue's, workflow's, error's and schedule's name."""
     evil = '"><script>alert(1)</script>'
     made(Status.ERROR, name=evil, error='{"type":"' + "<img src=x onerror=alert(1)>" + '","message":""}')
     made(Status.ENQUEUED, queue_name=evil, app_version=evil)

@@ -161,7 +161,7 @@ def test_a_backlog_that_nobody_serves_is_told(boss: Client) -> None:
 
 
 def test_hostile_and_odd_names_are_only_text(boss: Client) -> None:
-    """Issue 4, bad input. In every place that shows them, and as links that work."""
+    """In every place that shows them, and as links that work."""
     for name in ('qp/"><script>alert(1)</script>', "qp ?&=%#+ü:_5F", "qp'\\\n…", "qp" + "x" * 250):
         queue(name, concurrency=1)
         queues.pause(name, None, "<img onerror=1>")

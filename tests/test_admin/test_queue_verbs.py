@@ -31,7 +31,7 @@ POSTED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("role", ["viewer", "every other", "own"])
 def test_each_role_may_do_its_verbs_and_no_others(staff: Any, verb: str, role: str) -> None:
-    """Issue 4, bad input, A9. 403 and an audit row without the permission; with it, it is done and noted."""
+    """403 and an audit row without the permission; with it, it is done and noted."""
     own = VERBS[verb].permission
     held = {"viewer": set(), "every other": {"pause_queue", "tune_queue"} - {own}, "own": {own}}[role]
     client = staff("view_queue", *held)

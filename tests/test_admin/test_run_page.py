@@ -220,7 +220,7 @@ def hostile() -> Workflow:
 
 
 def test_hostile_strings_never_execute(boss: Client) -> None:
-    """Issue 4, bad input. In every field, on every page: no element, handler or style of theirs."""
+    """In every field, on every page: no element, handler or style of theirs."""
     run = hostile()
     pages = [LIST, f"{LIST}?cols=attributes,worker,version,attempts,parent,user,priority,dedup,schedule"]
     pages += [f"{page_of(run)}?tab={place}" for place in PLACES[:9]]
@@ -316,13 +316,13 @@ def test_a_step_has_a_link_of_its_own(boss: Client) -> None:
     ["tab=x", "from=x", "from=-1", "tab=streams&offset=x", "tab=streams&stream=%00", "from=" + "9" * 30],
 )
 def test_a_wrong_link_is_400(boss: Client, query: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     assert boss.get(f"{page_of(made())}?{query}").status_code == 400
 
 
 @pytest.mark.parametrize("number", ["0", "9" * 30, "x", "-1", "1_2F3", "%00"])
 def test_an_unknown_run_is_404(boss: Client, number: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     assert boss.get(f"{LIST}{number}/change/").status_code == 404
     assert boss.get(f"{LIST}by-id/?id={number}").status_code == 404
 

@@ -94,7 +94,7 @@ def test_what_nobody_fires_is_late_and_what_is_paused_says_so(boss: Client) -> N
 
 
 def test_links_ask_for_nothing_else(boss: Client) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     row = scheduled_row()
     for query in ("context__contains=x", "status=PAUSED", "o=cron", "cursor=x"):
         assert boss.get(f"{LIST}?{query}").status_code == 400, query
@@ -105,7 +105,7 @@ def test_links_ask_for_nothing_else(boss: Client) -> None:
 
 
 def test_what_cannot_be_read_here_is_shown_all_the_same(boss: Client) -> None:
-    """Issue 4, bad input. Rows that another version has written; hostile strings in every field."""
+    """Rows that another version has written; hostile strings in every field."""
     row = scheduled_row(HOSTILE[:100], workflow_name=HOSTILE, cron="1--100000000", timezone=HOSTILE)
     scheduled_row("ill", cron=HOSTILE, context=HOSTILE, queue_name=HOSTILE, status="PAUSED")
     made(workflow_id=HOSTILE, schedule_name=row.name)

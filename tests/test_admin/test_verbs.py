@@ -50,7 +50,7 @@ def one(verb: str) -> Workflow:
 @pytest.mark.parametrize("verb", FORMS)
 @pytest.mark.parametrize("role", ["viewer", "every other", "own"])
 def test_each_role_may_do_its_verbs_and_no_others(staff: Any, verb: str, role: str) -> None:
-    """Issue 4, bad input, A9. 403 and an audit row without the permission; with it, it is done."""
+    """403 and an audit row without the permission; with it, it is done."""
     own = VERBS[verb].permission
     every_other = {one.permission for one in VERBS.values()} - {own}
     held = {"viewer": set(), "every other": every_other, "own": {own}}[role]
@@ -147,7 +147,7 @@ def test_a_fork_shows_what_is_copied_and_leads_to_the_new_run(boss: Client) -> N
 
 
 def test_a_taken_id_and_a_step_of_zero_are_said_on_the_page(boss: Client) -> None:
-    """Issue 4, bad input. Nothing is half done."""
+    """Nothing is half done."""
     run, other = one("fork"), made()
     boss.post(verb_page(run, "fork"), {**FORMS["fork"], "new_workflow_id": other.workflow_id})
     assert AuditEvent.objects.get().outcome == "failed"
@@ -158,7 +158,7 @@ def test_a_taken_id_and_a_step_of_zero_are_said_on_the_page(boss: Client) -> Non
 
 @pytest.mark.parametrize("message", ["", "{", "[1,", "'x'", "NaN" * 3, "[" * 100_000])
 def test_a_message_that_is_no_json_is_said_on_the_page(boss: Client, message: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     run = made(Status.WAITING)
     response: Any = boss.post(verb_page(run, "send"), {"message": message})
     assert response.status_code == 200
@@ -167,7 +167,7 @@ def test_a_message_that_is_no_json_is_said_on_the_page(boss: Client, message: st
 
 
 def test_a_message_that_is_too_large_is_said_on_the_page(boss: Client, settings: Any) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     settings.DURABLE = {"MAX_PAYLOAD": 100}
     run = made(Status.WAITING)
     response: Any = boss.post(verb_page(run, "send"), {"message": json.dumps("x" * 200)})
@@ -257,7 +257,7 @@ def test_a_deleted_run_is_gone_and_the_list_says_so(boss: Client) -> None:
 
 
 def test_unknown_verbs_and_runs_are_404(boss: Client) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     run = made()
     assert boss.post(f"{LIST}{run.pk}/verb/explode/").status_code == 404
     assert boss.post(f"{LIST}{run.pk}/verb/_page/").status_code == 404

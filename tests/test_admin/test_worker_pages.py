@@ -233,7 +233,7 @@ OUTCOMES = {
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("role", ["viewer", "own"])
 def test_each_role_may_do_its_verbs_and_no_others(staff: Any, verb: str, role: str) -> None:
-    """Issue 4, bad input, A9. 403 and an audit row without the permission; with it, it is done and noted."""
+    """403 and an audit row without the permission; with it, it is done and noted."""
     client = staff("view_worker", *(["control_worker"] if role == "own" else ["pause_queue"]))
     worker = one_for(verb)
     untouched = became(worker)

@@ -16,7 +16,7 @@ PACKAGE = Path(durable_app.__file__).parent
 
 
 def test_the_framework_is_imported_here_alone() -> None:
-    """Issue 4. The package works without the REST framework, the API without drf-spectacular."""
+    """The package works without the REST framework, the API without drf-spectacular."""
     for path in PACKAGE.rglob("*.py"):
         place = path.relative_to(PACKAGE).parts
         names = imports(path)
@@ -58,7 +58,7 @@ def test_every_problem_is_one() -> None:
     ids=str,
 )
 def test_a_choice_that_is_none_is_said(settings: Any, wrong: dict[str, Any]) -> None:
-    """Issue 4. A misspelt name, or a value of another kind."""
+    """A misspelt name, or a value of another kind."""
     settings.DURABLE = {"API": wrong}
     with pytest.raises(ImproperlyConfigured, match="API"):
         options.options()

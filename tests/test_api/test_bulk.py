@@ -75,7 +75,7 @@ def test_an_operation_on_ids(operator: Api) -> None:
 
 @pytest.mark.parametrize("verb", api.BULK_VERBS)
 def test_a_viewer_begins_nothing(viewer: Api, verb: str) -> None:
-    """Issue 4, bad input. 403 and an audit row; a dry run asks for the same."""
+    """403 and an audit row; a dry run asks for the same."""
     made(Status.ENQUEUED)
     for dry in (False, True):
         body = {"verb": verb, "filter": {"status": ["ENQUEUED"]}, "dry_run": dry}

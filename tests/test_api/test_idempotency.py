@@ -107,7 +107,7 @@ def test_keys_end_after_a_day(operator: Api) -> None:
 
 @pytest.mark.parametrize("key", ['""', "x" * 256, "ü", "tab\there"])
 def test_a_key_that_is_none_is_400(operator: Api, key: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     body = problem(operator.post("/workflows", BODY, Idempotency_Key=key), 400, "validation-error")
     assert body["errors"][0]["parameter"] == "Idempotency-Key"
     assert not Workflow.objects.exists()

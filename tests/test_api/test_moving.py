@@ -69,7 +69,7 @@ def test_nothing_is_imported_unless_it_is_switched_on(operator: Api, viewer: Api
 
 
 def test_what_is_no_export_is_400(operator: Api) -> None:
-    """Issue 4, bad input. All or nothing."""
+    """All or nothing."""
     run = made(name=OPEN)
     exported = operator.get(f"/workflows/{run.workflow_id}/export").json()
     Workflow.objects.all().delete()

@@ -76,7 +76,7 @@ def test_whoever_has_no_permission_gets_in_nowhere(holder: Any) -> None:
 @pytest.mark.parametrize("verb", BODIES)
 @pytest.mark.parametrize("role", ["viewer", "every other", "own"])
 def test_each_role_may_do_its_verbs_and_no_others(holder: Any, verb: str, role: str) -> None:
-    """Issue 4, bad input, A9. 403 and an audit row without the permission; with it, it is done."""
+    """403 and an audit row without the permission; with it, it is done."""
     own = VERBS[verb].permission
     every_other = {one.permission for one in VERBS.values()} - {own}
     held = {"viewer": set(), "every other": every_other, "own": {own}}[role]

@@ -125,7 +125,7 @@ WRONG: list[dict[str, Any]] = [
 
 
 def test_what_is_not_understood_is_400(viewer: Api) -> None:
-    """Issue 4, bad input. Never 500, and never passed over: each names the parameter."""
+    """Never 500, and never passed over: each names the parameter."""
     for parameters in WRONG:
         body = problem(viewer.get("/workflows", **parameters), 400, "validation-error")
         assert {one["parameter"] for one in body["errors"]} == set(parameters), parameters
@@ -147,7 +147,7 @@ def test_what_is_not_understood_is_400(viewer: Api) -> None:
 
 
 def test_a_cursor_that_is_none_of_ours_is_400(viewer: Api) -> None:
-    """Issue 4, bad input. Forged, cut, of another list."""
+    """Forged, cut, of another list."""
     run = with_steps(made(), "a", "b", "c")
     made()
     cursor = viewer.get("/workflows", page_size=1).json()["next"]
@@ -197,7 +197,7 @@ def test_payloads_take_asking_and_a_permission(viewer: Api, operator: Api) -> No
 
 
 def test_values_that_json_does_not_have_are_texts(operator: Api) -> None:
-    """Issue 4, bad input. A run may return what it likes; looking at it is no error."""
+    """A run may return what it likes; looking at it is no error."""
     for stored, shown in (("NaN", "nan"), ("[Infinity]", ["inf"]), ('"\\ud800"', "\ud800")):
         run = made(output=stored)
         found = operator.get(f"/workflows/{run.workflow_id}", include="output")
@@ -271,7 +271,7 @@ def test_what_a_policy_hides_is_not_there(operator: Api, settings: Any) -> None:
     "odd", ["a b", "<script>", "a%2Fb", "ü/ß", "..", "search", "a?b#c", "'\"\\", "x" * 255]
 )
 def test_ids_with_odd_characters_can_be_found(viewer: Api, odd: str) -> None:
-    """Issue 4, bad input. Links lead there; where no path can, the list finds it."""
+    """Links lead there; where no path can, the list finds it."""
     run = made(workflow_id=odd)
     [shown] = viewer.get("/workflows", id=odd).json()["results"]
     assert shown["id"] == odd

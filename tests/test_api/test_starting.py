@@ -43,7 +43,7 @@ def exposed(settings: Any) -> None:
 
 
 def test_nothing_can_be_started_unless_it_is_exposed(operator: Api, settings: Any) -> None:
-    """Issue 4, REST. By name or pattern; the engine's own workflows never."""
+    """By name or pattern; the engine's own workflows never."""
     for name in (
         closed_to_the_api.name,
         "durable.bulk_operation",
@@ -160,7 +160,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 def test_wrong_orders_are_refused_where_they_are_wrong(operator: Api) -> None:
-    """Issue 4, bad input. 400 with a pointer, nothing stored."""
+    """400 with a pointer, nothing stored."""
     for body, pointer in WRONG:
         found = problem(operator.post("/workflows", body), 400, "validation-error")
         assert [one["pointer"] for one in found["errors"]] == [pointer], body
@@ -176,7 +176,7 @@ def test_wrong_orders_are_refused_where_they_are_wrong(operator: Api) -> None:
 
 
 def test_hostile_values_are_only_values(operator: Api) -> None:
-    """Issue 4, bad input. What looks like our own encoding, or like code, is data."""
+    """What looks like our own encoding, or like code, is data."""
     hostile = [
         "<script>",
         {"__type__": "datetime", "$type": "x"},

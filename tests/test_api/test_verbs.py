@@ -107,7 +107,7 @@ WRONG_BODIES: list[tuple[str, Any, str]] = [
 
 
 def test_a_wrong_body_is_400_and_says_where(operator: Api) -> None:
-    """Issue 4, bad input. A JSON pointer each; nothing is done."""
+    """A JSON pointer each; nothing is done."""
     run = made(Status.WAITING)
     for part, body, pointer in WRONG_BODIES:
         found = problem(operator.post(f"/workflows/{run.workflow_id}/{part}", body), 400, "validation-error")
@@ -121,7 +121,7 @@ def test_a_wrong_body_is_400_and_says_where(operator: Api) -> None:
 
 
 def test_a_body_that_is_too_large_is_413(operator: Api, settings: Any) -> None:
-    """Issue 4, bad input. The body, and a value in it that may not be stored."""
+    """The body, and a value in it that may not be stored."""
     run = made(Status.WAITING)
     path = f"/workflows/{run.workflow_id}/messages"
     settings.DURABLE = {"API": {"MAX_BODY": 200}}

@@ -39,7 +39,7 @@ def test_the_options_of_the_other_commands_and_the_conditions_stand_there():
 
 
 def test_the_verbs_of_the_seed_have_counterparts():
-    """Issue 4.5. The table names each, and ours exist."""
+    """The table names each, and ours exist."""
     rows = re.findall(r"^\| `dbos (workflow [a-z ]+?)(?: ID.*?|`.*?) \| (.*) \|$", PAGE, re.MULTILINE)
     assert [seeds.strip() for seeds, _ in rows] == [
         f"workflow {verb}" for verb in ("list", "get", "steps", "cancel", "resume", "fork", "queue list")

@@ -46,7 +46,7 @@ DOINGS = {
 
 @pytest.mark.parametrize("verb", DOINGS)
 def test_a_verb_is_done_refused_or_does_not_find_its_run_and_the_audit_has_it(verb):
-    """B 5. Exit 0, 3 and 4; each time one event by the OS user at a terminal, with the reason."""
+    """Exit 0, 3 and 4; each time one event by the OS user at a terminal, with the reason."""
     possible, impossible, rest = DOINGS[verb]
     run = with_steps(made(possible), "reserve", "charge", fails=possible == Status.ERROR)
     said = durable("run", verb, run.workflow_id, *rest, "--reason", "it is late", "-o", "json")
@@ -72,7 +72,7 @@ def test_a_verb_is_done_refused_or_does_not_find_its_run_and_the_audit_has_it(ve
 
 
 def test_one_who_became_another_is_named_with_both_names(monkeypatch):
-    """B 5. sudo says who somebody was; a user whom the system does not know has a number."""
+    """Sudo says who somebody was; a user whom the system does not know has a number."""
     run = made(Status.ENQUEUED)
     monkeypatch.setenv("SUDO_USER", "anna")
     durable("run", "cancel", run.workflow_id)
@@ -98,14 +98,14 @@ def test_several_runs_partly_done():
 
 
 def test_retried_runs_are_piped_on_by_their_new_ids():
-    """B 2. -o ids prints the id of what was made."""
+    """-o ids prints the id of what was made."""
     run = with_steps(made(Status.ERROR), "reserve", "charge", fails=True)
     [new] = durable("run", "retry", run.workflow_id, "-o", "ids").lines
     assert Workflow.objects.get(workflow_id=new).forked_from == run.workflow_id
 
 
 def test_conditions_need_a_yes_or_the_number_typed():
-    """B 5. Without a terminal exit 3 and nothing done; a wrong number likewise; the right one does it."""
+    """Without a terminal exit 3 and nothing done; a wrong number likewise; the right one does it."""
     runs = [made(Status.ENQUEUED) for _ in range(3)]
     survivor = made(Status.ENQUEUED, name="other")
     conditions = ("--name", "shop.checkout", "--status", "ENQUEUED")
@@ -132,7 +132,7 @@ def test_conditions_need_a_yes_or_the_number_typed():
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing():
-    """B 5. For conditions, ids and stdin; as ids, only what would be changed."""
+    """For conditions, ids and stdin; as ids, only what would be changed."""
     ready, over = made(Status.ENQUEUED), made(Status.SUCCESS)
     before = list(Workflow.objects.order_by("pk").values())
     said = durable("run", "cancel", "--dry-run", "-o", "json", "-", stdin=f"{ready.workflow_id}\n\nnobody\n")
@@ -217,7 +217,7 @@ def test_many_by_workers():
 
 
 def test_a_run_is_started_with_its_options():
-    """B 2. Arguments are JSON, or else text; what no code has is not found."""
+    """Arguments are JSON, or else text; what no code has is not found."""
     said = durable(
         "run", "start", "typed_workflow", "[1]", "--kwarg", "also=text", "--id", "mine", "--queue", "default",
         "--priority", "3", "--delay", "1h", "--timeout", "2m", "--deduplication-id", "d",
@@ -237,7 +237,7 @@ def test_a_run_is_started_with_its_options():
 
 
 def test_a_message_is_sent_once_for_a_key():
-    """B 2. JSON to a topic; tried again with its key it is one message."""
+    """JSON to a topic; tried again with its key it is one message."""
     run = made(Status.WAITING)
     for _ in range(2):
         assert durable("run", "send", run.workflow_id, '{"a": 1}', "--topic", "paid", "--key", "k").code == 0
@@ -246,7 +246,7 @@ def test_a_message_is_sent_once_for_a_key():
 
 
 def test_a_fork_has_the_id_version_and_queue_that_were_asked_for():
-    """B 2. `fork --step --forked-id --to-version --to-queue`."""
+    """`fork --step --forked-id --to-version --to-queue`."""
     run = with_steps(made(), "reserve", "charge")
     arguments = ("--step", "2", "--forked-id", "again", "--to-version", "2.0", "--to-queue", "default")
     assert durable("run", "fork", run.workflow_id, *arguments, "-o", "ids").lines == ["again"]
@@ -256,7 +256,7 @@ def test_a_fork_has_the_id_version_and_queue_that_were_asked_for():
 
 
 def test_a_bar_is_drawn_for_one_who_watches_and_only_then(monkeypatch):
-    """B 5. On stderr, not with --quiet, NO_COLOR or without a terminal; stdout stays what it is."""
+    """On stderr, not with --quiet, NO_COLOR or without a terminal; stdout stays what it is."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     ids = [made(Status.ENQUEUED).workflow_id for _ in range(4)]
     watched = durable("run", "cancel", ids[0], "nobody", "-o", "ids", watched=True)
@@ -270,7 +270,7 @@ def test_a_bar_is_drawn_for_one_who_watches_and_only_then(monkeypatch):
 
 
 def test_the_first_ctrl_c_lets_the_present_run_be_the_last_one(monkeypatch):
-    """B 5. What was done is printed; exit 130; the rest is untouched; the handler is as before."""
+    """What was done is printed; exit 130; the rest is untouched; the handler is as before."""
     ids = [made(Status.ENQUEUED).workflow_id for _ in range(3)]
     before = signal.getsignal(signal.SIGINT)
     done = Operator.cancel
@@ -288,7 +288,7 @@ def test_the_first_ctrl_c_lets_the_present_run_be_the_last_one(monkeypatch):
 
 
 def test_descendants_are_cancelled_or_deleted_with_their_parent():
-    """B 2. --children."""
+    """--children."""
     parent = made(Status.PENDING)
     child = made(Status.ENQUEUED, parent_workflow_id=parent.workflow_id)
     assert durable("run", "cancel", parent.workflow_id, "--children").code == 0

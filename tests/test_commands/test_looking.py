@@ -35,7 +35,7 @@ def look_failing() -> None:
 
 
 def test_a_list_in_every_form():
-    """B 2. table, wide, json, ndjson and ids have the same runs; json has every field of a status."""
+    """The forms table, wide, json, ndjson and ids have the same runs; json has every field of a status."""
     first, second = made(name="shop.checkout"), made(Status.ERROR, name="x" * 80)
     forms = {form: durable("run", "list", "-o", form) for form in ("table", "wide", "json", "ndjson", "ids")}
     assert {said.code for said in forms.values()} == {0}
@@ -52,7 +52,7 @@ def test_a_list_in_every_form():
 
 
 def test_conditions_are_those_of_the_filters_and_wrong_ones_are_said():
-    """B 2. Alternatives, times, attributes, order, pages; an unknown status is a wrong command line."""
+    """Alternatives, times, attributes, order, pages; an unknown status is a wrong command line."""
     now = clock.now()
     old = made(Status.ERROR, created_at=now - timedelta(days=3), attributes={"customer": "ann", "n": 1})
     new = made(name="mail.send", queue_name="mail", user="ben")
@@ -78,7 +78,7 @@ def test_conditions_are_those_of_the_filters_and_wrong_ones_are_said():
 
 
 def test_a_run_with_its_steps_events_and_result():
-    """B 2. Payloads are redacted wherever they are shown."""
+    """Payloads are redacted wherever they are shown."""
     look_checkout(7, password="geheim")
     run = durable("run", "list", "-o", "ids").lines[0]
     for form in ("table", "wide", "json", "ndjson"):
@@ -104,7 +104,7 @@ def test_a_run_with_its_steps_events_and_result():
 
 
 def test_a_failed_run_and_one_that_has_not_ended():
-    """B 2. The result of the one is its error, of the other that there is none yet: exit 1, no traceback."""
+    """The result of the one is its error, of the other that there is none yet: exit 1, no traceback."""
     with pytest.raises(ValueError, match="no "):
         look_failing()
     run = durable("run", "list", "-o", "ids").lines[0]
@@ -146,7 +146,7 @@ def test_nothing_that_is_stored_steers_the_terminal():
 
 
 def test_an_id_that_is_no_plain_line_comes_back_through_a_pipe():
-    """B 2. ids | verb -: blanks around it, quotes, line ends and escapes included."""
+    """The pipe `ids | verb -`: blanks around it, quotes, line ends and escapes included."""
     odd = [" around ", '"quoted"', "two\nlines", HOSTILE, "dash -", "日本", "-"]
     for one in odd:
         made(Status.ENQUEUED, workflow_id=one)
@@ -181,7 +181,7 @@ def test_the_doctor_says_why_by_either_name():
 
 
 def test_watching_looks_again_until_ctrl_c(monkeypatch):
-    """B 2. --watch: after each pause there is what is new; Ctrl-C is exit 130."""
+    """--watch: after each pause there is what is new; Ctrl-C is exit 130."""
     pauses: list[float] = []
 
     def rest(seconds: float) -> None:
@@ -198,7 +198,7 @@ def test_watching_looks_again_until_ctrl_c(monkeypatch):
 
 
 def test_a_tail_follows_a_run_to_its_end(monkeypatch):
-    """B 2. Each step once, failed ones marked, and the state at the end."""
+    """Each step once, failed ones marked, and the state at the end."""
     run = with_steps(made(Status.PENDING), "reserve")
 
     def rest(seconds: float) -> None:

@@ -72,7 +72,7 @@ def row(name: str, *, alive: bool = True, **columns: Any) -> Worker:
 
 
 def test_queues_are_listed_paused_drained_and_tuned(monkeypatch):
-    """B 3. Each with an audit event; a queue that there is not is exit 4."""
+    """Each with an audit event; a queue that there is not is exit 4."""
     register_queue("typed mail", concurrency=5)
     made(Status.ENQUEUED, queue_name="typed mail")
     said = {form: durable("queue", "list", "-o", form) for form in FORMS}
@@ -106,7 +106,7 @@ def test_queues_are_listed_paused_drained_and_tuned(monkeypatch):
 
 
 def test_a_queue_is_drained_when_nothing_of_it_runs(monkeypatch):
-    """B 3. It is paused first; with a timeout that passes it stays so, and the exit is 1."""
+    """It is paused first; with a timeout that passes it stays so, and the exit is 1."""
     register_queue("typed sink")
     run = made(Status.PENDING, queue_name="typed sink")
     late = durable("queue", "drain", "typed sink", "--timeout", "0s")
@@ -123,7 +123,7 @@ def test_a_queue_is_drained_when_nothing_of_it_runs(monkeypatch):
 
 
 def test_schedules_are_synced_listed_paused_triggered_and_backfilled(monkeypatch):
-    """B 4. What the code declares; a dry run of each says what would be."""
+    """What the code declares; a dry run of each says what would be."""
     monkeypatch.setattr(registry, "schedules", {})
     scheduled("0 3 * * *", timezone="Europe/Berlin", name="typed nightly")(noun_nightly)
     dry = durable("schedule", "sync", "--dry-run", "-o", "json")
@@ -162,7 +162,7 @@ def test_schedules_are_synced_listed_paused_triggered_and_backfilled(monkeypatch
 
 
 def test_older_code_takes_no_schedules_back(settings):
-    """B 4. `schedule sync` of a version that is not the latest is refused."""
+    """`schedule sync` of a version that is not the latest is refused."""
     versions.register("2.0")
     settings.DURABLE = {"APP_VERSION": "1.0"}
     versions.register("1.0")
@@ -172,7 +172,7 @@ def test_older_code_takes_no_schedules_back(settings):
 
 
 def test_workflows_tell_where_they_stand_and_what_they_call():
-    """B 2. Name, parameters, file and line; steps and operations by their lines."""
+    """Name, parameters, file and line; steps and operations by their lines."""
     found = durable("workflow", "show", "noun_refund", "-o", "json").json
     assert found["parameters"] == "(order: str) -> Any"
     assert found["location"].startswith(__file__)
@@ -188,7 +188,7 @@ def test_workflows_tell_where_they_stand_and_what_they_call():
 
 
 def test_workers_are_asked_to_quiet_and_stop_and_dead_ones_lose_their_runs():
-    """B 5. A live one is not recovered; `durable recover` finds the dead ones, callers' processes too."""
+    """A live one is not recovered; `durable recover` finds the dead ones, callers' processes too."""
     live, dead, other = row("w-live"), row("w-dead", alive=False), row("w-other", alive=False)
     runs = [made(Status.PENDING, worker_id=one.pk, started_at=clock.now()) for one in (live, dead, dead)]
     shown = {one["id"]: one for one in durable("worker", "list", "-o", "json").json}
@@ -245,7 +245,7 @@ def test_questions_are_answered_once():
 
 
 def test_versions_are_listed_and_one_becomes_the_latest():
-    """B 5. An unknown one is not found."""
+    """An unknown one is not found."""
     for name in ("1.0", "2.0"):
         versions.register(name)
     assert durable("version", "list", "-o", "ids").lines == ["2.0", "1.0"]

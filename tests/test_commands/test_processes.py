@@ -45,7 +45,7 @@ def parsed(command: type, *arguments: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 def test_exit_codes_and_pipes_as_a_shell_sees_them(worker_env):
-    """B 5. 4 with a sentence on stderr alone; who reads one line only hears no complaint."""
+    """4 with a sentence on stderr alone; who reads one line only hears no complaint."""
     for number in range(300):
         made(workflow_id=f"{number}-{'x' * 240}")
 
@@ -69,7 +69,7 @@ def test_exit_codes_and_pipes_as_a_shell_sees_them(worker_env):
 
 
 def test_a_wrong_command_line_is_exit_2(capsys):
-    """B 5. As argparse has it; Django's own options are taken behind the verb, too."""
+    """As argparse has it; Django's own options are taken behind the verb, too."""
     assert parsed(Durable, "run", "list", "--limit", "none") == 2
     assert parsed(Durable, "run", "fly") == 2
     assert parsed(Durable) == 2
@@ -100,7 +100,7 @@ def test_options_of_a_worker_that_do_not_go_together(arguments, sentence):
 
 
 def test_a_worker_ends_after_so_many_runs_and_tells_its_state_meanwhile(manage, tmp_path):
-    """B 1. Health, metrics, a life sign, JSON lines; drained after the 2nd run, nothing is lost; exit 0."""
+    """Health, metrics, a life sign, JSON lines; drained after the 2nd run, nothing is lost; exit 0."""
     held = start_workflow(hold.hold, str(tmp_path))
     sign = tmp_path / "alive"
     worker: Program = manage(
@@ -144,7 +144,7 @@ def get(address: str) -> dict[str, object]:
 
 
 def test_a_quota_says_what_is_used_up(monkeypatch):
-    """B 1. Runs, lifetime and memory, each by itself; without any a worker is endless."""
+    """Runs, lifetime and memory, each by itself; without any a worker is endless."""
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(quota, "memory", lambda: 300 * quota.MEBIBYTE)
     assert Quota().is_endless
@@ -167,14 +167,14 @@ def typed_quota(*arguments: str) -> Quota:
 
 
 def test_a_worker_without_a_scheduler_has_none():
-    """B 1. --no-scheduler leaves schedules to others."""
+    """--no-scheduler leaves schedules to others."""
     assert any(isinstance(one, Scheduler) for one in Worker(threads=1)._services)
     assert not any(isinstance(one, Scheduler) for one in Worker(threads=1, fires_schedules=False)._services)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_is_well_while_its_lease_and_its_services_live():
-    """B 1. Before its start, and when its lease is lost, it is not."""
+    """Before its start, and when its lease is lost, it is not."""
     worker = Worker(threads=1)
     assert not worker.is_well
     with worker:
@@ -185,7 +185,7 @@ def test_a_worker_is_well_while_its_lease_and_its_services_live():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_port_that_is_taken_is_said(monkeypatch):
-    """B 1. Exit 1 and a sentence, before the worker begins."""
+    """Exit 1 and a sentence, before the worker begins."""
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     taken = Endpoint("127.0.0.1", 0, {})
     try:

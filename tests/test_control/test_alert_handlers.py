@@ -79,7 +79,7 @@ def serving(*answers: int) -> Iterator[Any]:
 
 
 def test_the_webhook_is_posted_as_json(settings: Any) -> None:
-    """Issue 4.6. To a real server."""
+    """To a real server."""
     with serving() as inbox:
         settings.DURABLE = {"ALERT_WEBHOOK": inbox.url}
         alert_handlers.webhook("SlowQueue", "2 runs wait.", SLOW)
@@ -91,7 +91,7 @@ def test_the_webhook_is_posted_as_json(settings: Any) -> None:
 
 @pytest.mark.parametrize("status", [302, 307, 404, 500])
 def test_a_webhook_that_is_not_taken_is_an_error(settings: Any, status: int) -> None:
-    """Issue 4.6. So that it is tried again. A redirect would be followed by a GET that carries nothing."""
+    """So that it is tried again. A redirect would be followed by a GET that carries nothing."""
     with serving(status) as inbox:
         settings.DURABLE = {"ALERT_WEBHOOK": inbox.url}
         with pytest.raises(OSError, match=str(status)):
@@ -101,7 +101,7 @@ def test_a_webhook_that_is_not_taken_is_an_error(settings: Any, status: int) -> 
 
 @pytest.mark.parametrize("url", ["", "file:///etc/passwd", "ftp://example.com"])
 def test_a_webhook_goes_over_http_alone(settings: Any, url: str) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     settings.DURABLE = {"ALERT_WEBHOOK": url}
     with pytest.raises(ImproperlyConfigured, match="URL of a webhook"):
         alert_handlers.webhook("SlowQueue", "", SLOW)
@@ -111,7 +111,7 @@ def test_a_webhook_goes_over_http_alone(settings: Any, url: str) -> None:
 def test_each_handler_is_told_with_retries_and_the_worker_goes_on(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 4.6. One never works, one works at the second try, one is the mail: and runs go on beside it."""
+    """One never works, one works at the second try, one is the mail: and runs go on beside it."""
     monkeypatch.setattr(Retry, "delay_before", lambda retry, attempt: 0.0)
     broken.clear()
     settings.ADMINS = ["ann@example.com" if django.VERSION >= (6,) else ("Ann", "ann@example.com")]
@@ -145,7 +145,7 @@ def aged(**span: float) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_episode_is_told_once_and_the_next_one_again(settings: Any) -> None:
-    """Issue 4.6. While it lasts only after REPEAT; once it was over, at once: but not in five minutes."""
+    """While it lasts only after REPEAT; once it was over, at once: but not in five minutes."""
     rules = {"HANDLERS": [EMAIL], "SLOW_QUEUE": timedelta(minutes=1)}
     settings.DURABLE = {"ALERTS": rules}
     handle = start_workflow(sum_of_three, 1, 2, 3)
@@ -169,7 +169,7 @@ def test_an_episode_is_told_once_and_the_next_one_again(settings: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_is_started_anew_is_not_missed(settings: Any) -> None:
-    """Issue 4.6. Neither while its successor starts, nor while the first ones of all do."""
+    """Neither while its successor starts, nor while the first ones of all do."""
     settings.DURABLE = {"ALERTS": {"HANDLERS": [EMAIL], "WORKERS": 1}}
     service = Alerts(30)
     service.tick()

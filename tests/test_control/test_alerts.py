@@ -81,7 +81,7 @@ def test_a_slow_queue_and_missing_workers_are_told(settings: Any) -> None:
 
 
 def test_the_mail_goes_to_the_admins(settings: Any) -> None:
-    """Issue 4.6. The ready-made handler."""
+    """The ready-made handler."""
     address = "ann@example.com"
     settings.ADMINS = [address if django.VERSION >= (6,) else ("Ann", address)]
     settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # 6.1
@@ -95,7 +95,7 @@ def test_the_mail_goes_to_the_admins(settings: Any) -> None:
 
 @pytest.mark.parametrize("given", [{"FAILURE": 3}, {"FAILURES": "3"}, {"HANDLERS": "x.y"}, {"WORKERS": None}])
 def test_rules_that_cannot_be_are_named(settings: Any, given: dict[str, Any]) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     settings.DURABLE = {"ALERTS": given}
     with pytest.raises(ImproperlyConfigured, match=r"ALERTS"):
         alerts.rules()

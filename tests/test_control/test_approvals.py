@@ -104,7 +104,7 @@ ME = Operator(actor=Actor.at_terminal("me"))
 
 
 def test_the_form_is_validated_and_its_cleaned_data_reach_the_run(worker: Worker) -> None:
-    """Issue 4.2. Decimals and dates arrive as such; the run goes on."""
+    """Decimals and dates arrive as such; the run goes on."""
     with SetWorkflowID("refund"):
         handle = start_workflow(refunding)
     question = asked("refund")
@@ -124,7 +124,7 @@ def test_the_form_is_validated_and_its_cleaned_data_reach_the_run(worker: Worker
 
 
 def test_a_rejection_needs_no_form(worker: Worker) -> None:
-    """Issue 4.2. Reject is always possible, with a remark."""
+    """Reject is always possible, with a remark."""
     handle = start_workflow(refunding)
     question = asked(handle.workflow_id)
     assert answer(ME, question.pk, Reply(approved=False, comment="too late")).is_done
@@ -132,7 +132,7 @@ def test_a_rejection_needs_no_form(worker: Worker) -> None:
 
 
 def test_two_reviewers_at_once_answer_once(worker: Worker) -> None:
-    """Issue 4.2. One answer is taken, the other told who was first; the run sees one message."""
+    """One answer is taken, the other told who was first; the run sees one message."""
     handle = start_workflow(refunding)
     question = asked(handle.workflow_id)
     reviewers = [someone(name, "answer_approval") for name in ("ann", "bob", "cid")]
@@ -145,7 +145,7 @@ def test_two_reviewers_at_once_answer_once(worker: Worker) -> None:
 
 
 def test_only_those_it_is_addressed_to_may_answer(worker: Worker) -> None:
-    """Issue 4.2. Group and permission; an attempt of others is recorded."""
+    """Group and permission; an attempt of others is recorded."""
     handle = start_workflow(refunding, group="finance", permission="auth.add_user")
     question = asked(handle.workflow_id)
     for operator in (
@@ -160,7 +160,7 @@ def test_only_those_it_is_addressed_to_may_answer(worker: Worker) -> None:
 
 
 def test_a_question_without_an_answer_in_time_leaves_the_inbox(worker: Worker) -> None:
-    """Issue 4.2. The run gets None, and a late answer is refused."""
+    """The run gets None, and a late answer is refused."""
     handle = start_workflow(refunding, timeout=0.05)
     assert handle.get_result(timeout=30) == "nobody answered"
     question = Approval.objects.get()
@@ -169,7 +169,7 @@ def test_a_question_without_an_answer_in_time_leaves_the_inbox(worker: Worker) -
 
 
 def test_the_question_of_a_cancelled_run_cannot_be_answered(worker: Worker) -> None:
-    """Issue 4.2. Nor is it shown."""
+    """Nor is it shown."""
     handle = start_workflow(refunding)
     question = asked(handle.workflow_id)
     cancel_workflow(handle.workflow_id)
@@ -216,7 +216,7 @@ def asks_for_nothing() -> Any:
 
 
 def test_a_bad_question_is_an_error_where_it_is_asked() -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     with pytest.raises(InvalidOptionError, match="not registered"):
         asks_badly()
     with pytest.raises(InvalidOptionError, match="title"):

@@ -59,7 +59,7 @@ carry_out = bulk.carry_out
 
 
 def test_a_batch_that_is_repeated_does_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 4, bad input. A crash in the middle: every run is retried into one new run."""
+    """A crash in the middle: every run is retried into one new run."""
     ids = lined_up(4)
     Workflow.objects.filter(workflow_id__in=ids).update(status="ERROR", queue_name="elsewhere")
     number = bulk.begin(ME, "retry", NAMED)
@@ -82,7 +82,7 @@ def test_a_batch_that_is_repeated_does_nothing_twice(monkeypatch: pytest.MonkeyP
 
 
 def test_permissions_taken_away_meanwhile_do_not_hold() -> None:
-    """Issue 4.3. Each run is done with the permissions of that moment."""
+    """Each run is done with the permissions of that moment."""
     ids = lined_up(2)
     Workflow.objects.filter(workflow_id__in=ids).update(queue_name="elsewhere")
     user = User.objects.create_user("ann")
@@ -97,7 +97,7 @@ def test_permissions_taken_away_meanwhile_do_not_hold() -> None:
 
 
 def test_bad_operations_are_refused_before_anything_is_written() -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     for verb, conditions in (("fork", {}), ("dance", {}), ("cancel", {"colour": "red"})):
         with pytest.raises(InvalidOptionError):
             bulk.begin(ME, verb, conditions)

@@ -57,7 +57,7 @@ def rows(form: str, text: str) -> list[str]:
 
 @pytest.mark.parametrize("count", [0, 1, 4, 9])
 def test_every_format_is_whole_and_its_parts_are_gone(folder: Path, count: int) -> None:
-    """Issue 4, A3. Newest first; what comes later, or does not match, is not in it."""
+    """Newest first; what comes later, or does not match, is not in it."""
     runs = [made(Status.ERROR) for _ in range(count)]
     made(Status.SUCCESS)
     numbers = {form: exporting.begin(ME, STATUS, form) for form in ("csv", "json", "ndjson")}
@@ -74,7 +74,7 @@ def test_every_format_is_whole_and_its_parts_are_gone(folder: Path, count: int) 
 def test_an_interrupted_export_goes_on_with_its_part_and_leaves_nothing_half(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 4, bad input. Workers die in the second part, and in the file: still each run once."""
+    """Workers die in the second part, and in the file: still each run once."""
     runs = [made(Status.ERROR) for _ in range(9)]
     number = exporting.begin(ME, STATUS, "csv")
     storage = exporting.storage()
@@ -121,7 +121,7 @@ def test_an_interrupted_export_goes_on_with_its_part_and_leaves_nothing_half(
 
 
 def test_a_cancelled_export_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 4, bad input. What was written is deleted, and the operation has ended."""
+    """What was written is deleted, and the operation has ended."""
     for _ in range(9):
         made(Status.ERROR)
     number = exporting.begin(ME, STATUS, "csv")
@@ -192,7 +192,7 @@ def test_a_permission_that_is_taken_away_ends_it(folder: Path) -> None:
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written() -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     with pytest.raises(InvalidOptionError, match="unknown format 'xml'"):
         exporting.begin(ME, STATUS, "xml")
     with pytest.raises(InvalidOptionError, match="unknown filter"):

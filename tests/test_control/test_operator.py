@@ -101,7 +101,7 @@ ACTS: dict[str, Any] = {
 def test_each_verb_works_in_the_states_of_the_table_and_is_refused_in_the_others(
     verb: str, status: str
 ) -> None:
-    """Issue 4, A4: the matrix; either way there is one audit event that says so."""
+    """The matrix of states; either way there is one audit event that says so."""
     result = ACTS[verb](ME, made(status))
     expected = "done" if status in VERBS[verb].possible_in else "refused"
     assert result.outcome == expected, result.detail
@@ -112,7 +112,7 @@ def test_each_verb_works_in_the_states_of_the_table_and_is_refused_in_the_others
 
 @pytest.mark.parametrize("verb", ACTS)
 def test_without_the_permission_nothing_happens_but_an_audit_event(verb: str) -> None:
-    """Issue 4, bad input. All other permissions do not help; its own does."""
+    """All other permissions do not help; its own does."""
     status = min(VERBS[verb].possible_in)
     workflow_id = made(status)
     own = VERBS[verb].permission
@@ -132,7 +132,7 @@ def test_without_the_permission_nothing_happens_but_an_audit_event(verb: str) ->
 
 
 def test_one_that_cannot_be_done_does_not_stop_the_others() -> None:
-    """Issue 4, A3. Each target has a result of its own; repeated ids count once."""
+    """Each target has a result of its own; repeated ids count once."""
     first, second = (start_workflow(takes_note).workflow_id for _ in range(2))
     results = ME.cancel([first, "unknown", second, first])
     assert [(one.target, one.outcome) for one in results] == [
@@ -185,7 +185,7 @@ def test_start_like_this_has_the_same_arguments(worker: Worker) -> None:
 
 
 def test_starting_needs_its_permission() -> None:
-    """Issue 4.3. Denied before anything is written but the audit."""
+    """Denied before anything is written but the audit."""
     with pytest.raises(PermissionDeniedError, match="start_workflow"):
         start(somebody("view_workflow"), Order(workflow=takes_note.name))
     assert not Workflow.objects.exists()
@@ -200,7 +200,7 @@ class OnlyOwn(Policy):
 
 
 def test_a_policy_decides_for_each_run(settings: Any) -> None:
-    """Issue 4.3. A tenant's operator may cancel the tenant's runs only."""
+    """A tenant's operator may cancel the tenant's runs only."""
     settings.DURABLE = {"POLICY": f"{__name__}.OnlyOwn"}
     assert isinstance(policy(), OnlyOwn)
     own, foreign = (start_workflow(takes_note).workflow_id for _ in range(2))

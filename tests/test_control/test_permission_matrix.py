@@ -54,7 +54,7 @@ NOT_THERE = {("rest", "start_like", "foreign"): "done"}
 
 
 def test_every_verb_has_a_row() -> None:
-    """Issue 4. A new one is not forgotten, on any surface."""
+    """A new one is not forgotten, on any surface."""
     assert EXPECTED.keys() == VERBS.keys()
     assert VERBS.keys() == CONTROL.keys() == FORMS.keys() == CALLS.keys() == TYPED.keys()
 
@@ -101,7 +101,7 @@ Attempt = Callable[[str, Any, Workflow], str]
 
 @pytest.mark.parametrize("surface", ["control", "admin", "rest"])
 def test_every_role_may_do_what_the_table_says_and_nothing_else(people: dict[str, Any], surface: str) -> None:
-    """Issue 4, shown by. What is not done changes no row; a denial of somebody known is in the audit."""
+    """What is not done changes no row; a denial of somebody known is in the audit."""
     for verb, expected in EXPECTED.items():
         found = {role: attempted(surface, verb, role, people[role]) for role in ROLES}
         assert found == {
@@ -240,7 +240,7 @@ TYPED: dict[str, list[str]] = {
 
 @pytest.mark.usefixtures("people")
 def test_at_a_terminal_every_verb_is_done_and_recorded() -> None:
-    """Issue 4.5. The operating system's user stands in the audit."""
+    """The operating system's user stands in the audit."""
     for verb, words in TYPED.items():
         run = target(verb, "own")
         AuditEvent.objects.all().delete()
@@ -282,7 +282,7 @@ MORE: dict[str, tuple[Any, ...]] = {
 
 
 def test_verbs_on_queues_schedules_and_workers_have_their_permissions(people: dict[str, Any]) -> None:
-    """Issue 4. A function of these modules without a row fails; on every surface they are the same."""
+    """A function of these modules without a row fails; on every surface they are the same."""
     roles, *lines = [line.split() for line in OTHERS.strip().splitlines()]
     expected = {line[0]: dict(zip(roles, line[1:], strict=True)) for line in lines}
     modules = {"queues": queues, "schedules": schedules, "workers": workers}

@@ -25,7 +25,7 @@ def in_order(number: int) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_lowest_number_is_taken_first() -> None:
-    """Issue 4, A3. Of what stands in the queue already."""
+    """Of what stands in the queue already."""
     ran.clear()
     handles = []
     for number in range(3):
@@ -44,7 +44,7 @@ def test_the_lowest_number_is_taken_first() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("status", list(Status))
 def test_a_run_that_a_worker_has_or_that_has_ended_keeps_its_priority(status: str) -> None:
-    """Issue 4, A3. One guarded UPDATE, which leaves the attempt and all else as it was."""
+    """One guarded UPDATE, which leaves the attempt and all else as it was."""
     run = made(status, priority=3)
     before: dict[str, Any] = dict(Workflow.objects.values().get())
     worked = lifecycle.set_priority(run.workflow_id, 9)
@@ -56,7 +56,7 @@ def test_a_run_that_a_worker_has_or_that_has_ended_keeps_its_priority(status: st
 
 @pytest.mark.django_db
 def test_one_that_is_taken_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 4, A3. Between the look and the deed."""
+    """Between the look and the deed."""
     run = made(Status.ENQUEUED)
 
     def taken(workflow_id: str, priority: int) -> bool:
@@ -71,7 +71,7 @@ def test_one_that_is_taken_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_take_runs_whose_priorities_change_take_each_once() -> None:
-    """Issue 4, A3. A race of changes with claims: whoever comes first."""
+    """A race of changes with claims: whoever comes first."""
     ran.clear()
     handles = [enqueue("default", in_order, number) for number in range(20)]
     ids = [handle.workflow_id for handle in handles]
@@ -89,6 +89,6 @@ def test_workers_that_take_runs_whose_priorities_change_take_each_once() -> None
 
 @pytest.mark.parametrize("priority", [-1, LOWEST + 1])
 def test_a_number_that_no_database_could_store_is_refused(priority: int) -> None:
-    """Issue 4, bad input."""
+    """Whatever is wrong with it."""
     with pytest.raises(InvalidOptionError, match="a priority is a whole number"):
         ME.set_priority(["x"], priority=priority)

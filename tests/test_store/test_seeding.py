@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_as_many_as_asked_for_in_every_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 4.5. Ids are in the order of ``created_at``; no worker takes any."""
+    """Ids are in the order of ``created_at``; no worker takes any."""
     monkeypatch.setattr(seeding, "BATCH", 700)
     monkeypatch.setitem(seeding._WEIGHTS, Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED, 100)
     said = io.StringIO()

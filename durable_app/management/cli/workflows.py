@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,11 +43,25 @@ def _show(terminal: Terminal, options: dict[str, Any]) -> None:
     if found is None:
         raise Failure(f"No workflow named {options['name']!r} is registered.", NOT_FOUND)
     steps = list(_steps(found.func))
+    if options["graph"]:
+        for line in _graph(found.name, steps):
+            terminal.line(line)
+        return
     terminal.show_one({**_shown(found), "steps": steps}, "name")
+
+
+def _graph(name: str, steps: list[str]) -> Iterator[str]:
+    """Yield a Mermaid flowchart of what a text names, in its order; branches and loops are not told apart."""
+    yield "flowchart TD"
+    for number, label in enumerate([name, *steps]):
+        yield f"    s{number}[{json.dumps(label)}]"
+    for number in range(len(steps)):
+        yield f"    s{number} --> s{number + 1}"
 
 
 def _named(parser: CommandParser) -> None:
     parser.add_argument("name", metavar="NAME", type=text)
+    parser.add_argument("--graph", action="store_true", help="As a flowchart for Mermaid.")
 
 
 # What a workflow calls, as its text tells
@@ -56,10 +71,13 @@ def _steps(func: Callable[..., Any]) -> Iterator[str]:
     """Yield the durable functions that a workflow's text names, in its order: no more than a hint."""
     body = inspect.unwrap(func)
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(body)))
+        tree: Any = ast.parse(textwrap.dedent(inspect.getsource(body)))
     except (OSError, TypeError, SyntaxError):
         return
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    lines = getattr(tree.body[0], "body", [])  # without its decorators
+    if not isinstance(lines, list):
+        return
+    calls = [node for line in lines for node in ast.walk(line) if isinstance(node, ast.Call)]
     for node in sorted(calls, key=lambda one: (one.lineno, one.col_offset)):
         name = _durable_name(_found(node.func, getattr(body, "__globals__", {})))
         if name:

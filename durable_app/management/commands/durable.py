@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from durable_app.management.cli import (
     bulk,
     looking,
+    measuring,
     others,
     queues,
     replaying,
@@ -33,7 +34,7 @@ NOUNS: tuple[Noun, ...] = (
     others.VERSION,
 )
 
-ALONE: tuple[Verb, ...] = (looking.DOCTOR, replaying.VERB, *upkeep.VERBS, seeding.VERB)
+ALONE: tuple[Verb, ...] = (looking.DOCTOR, replaying.VERB, *upkeep.VERBS, *measuring.VERBS, seeding.VERB)
 """Verbs that need no noun."""
 
 _DJANGOS: tuple[tuple[str, dict[str, Any]], ...] = (
