@@ -61,7 +61,7 @@ def pages(client: Any) -> list[tuple[str, str]]:
     from durable_app.models import Workflow  # noqa: PLC0415
 
     runs = f"{PLAIN}workflow/"
-    failed = Workflow.objects.filter(status="ERROR").order_by("-pk").first()
+    failed = Workflow.objects.filter(status="ERROR").latest("pk")
     return [
         *((f"overview, {window}", f"{PLAIN}overview/?window={window}") for window in ("1h", "24h", "7d")),
         ("runs, first page", runs),
