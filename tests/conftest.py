@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,10 @@ from durable_app.incarnation import forget_callers
 from durable_app.worker.worker import Worker
 from tests.databases import to_url
 from tests.emptying import empty_quickly
+
+# A shell's background job is started deaf to Ctrl-C, and so are its children: some of ours are sent one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 END_OTHER_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

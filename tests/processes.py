@@ -22,7 +22,7 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), *arguments],
                 cwd=ROOT,
-                env={**env, "PYTHONUNBUFFERED": "1"},
+                env={**env, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -46,8 +46,13 @@ class Program:
         self.process.send_signal(number)
 
     def ended(self, timeout: float = 60) -> int:
-        """Wait for the end; return the exit status."""
-        return self.process.wait(timeout)
+        """Wait for the end; return the exit status. What does not end says where its threads are."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(f"It did not end within {timeout} s.\n{self.output}") from None
 
     def kill(self) -> None:
         """End the process and all of its children at once."""
