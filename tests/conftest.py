@@ -40,7 +40,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     yield
     with django_db_blocker.unblock():
         for connection in connections.all():
-            if connection.vendor == "postgresql":
+            is_made = str(connection.settings_dict["NAME"]).startswith(
+                "test_"
+            )  # only what some test asks for is
+            if is_made and connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     cursor.execute(END_OTHER_SESSIONS)
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.screens import ACCOUNTS, Screen
+from tests.helpers import wait_until
 from tests.test_demo.conftest import demo_database, house, shared_house  # noqa: F401  (fixtures)
 from tests.test_demo.house import House
 from tools.browser import installed
@@ -50,7 +51,8 @@ def staffed_house(chromium: Browser, shared_house: House) -> House:  # noqa: F81
 
 @pytest.fixture
 def site(staffed_house: House, house: House) -> House:  # noqa: F811
-    """Return the demo; what it printed is shown if the test fails."""
+    """Return the demo, once its worker has declared the schedules; its logs are shown if a test fails."""
+    wait_until(lambda: house.rows("SELECT 1 FROM durable_app_schedule"))
     return house
 
 
