@@ -9,6 +9,7 @@ from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 from durable_app.incarnation import forget_callers
+from durable_app.registry import registry
 from durable_app.worker.worker import Worker
 from tests.databases import to_url
 from tests.emptying import empty_quickly
@@ -40,9 +41,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     yield
     with django_db_blocker.unblock():
         for connection in connections.all():
-            is_made = str(connection.settings_dict["NAME"]).startswith(
-                "test_"
-            )  # only what some test asks for is
+            is_made = str(connection.settings_dict["NAME"]).startswith("test_")  # if a test asks for it
             if is_made and connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     cursor.execute(END_OTHER_SESSIONS)
@@ -71,3 +70,12 @@ def worker(transactional_db: None) -> Iterator[Worker]:
     """Run a worker in this process for the length of the test."""
     with Worker(threads=4) as running:
         yield running
+
+
+@pytest.fixture
+def shop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the registry hold the shop's workflows, and none that another test declares on purpose wrongly."""
+    shop = {
+        name: one for name, one in registry.workflows.items() if one.func.__module__.startswith("tests.shop")
+    }
+    monkeypatch.setattr(registry, "workflows", shop)

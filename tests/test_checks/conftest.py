@@ -2,13 +2,7 @@
 
 import pytest
 
-from durable_app.registry import registry
-
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(shop_alone: None) -> None:
     """Let the registry hold no workflow of another test."""
-    shop = {
-        name: one for name, one in registry.workflows.items() if one.func.__module__.startswith("tests.shop")
-    }
-    monkeypatch.setattr(registry, "workflows", shop)

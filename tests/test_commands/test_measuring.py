@@ -20,6 +20,7 @@ def logger_as_before() -> Any:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("shop_alone")
 def test_the_checks_are_told_with_their_hints_and_errors_are_exit_1(settings: Any) -> None:
     """Warnings alone are exit 0; `-o json` says whether a fault is serious."""
     settings.DURABLE = {"RETENTION": None}
