@@ -251,6 +251,20 @@ def test_many_children_are_one_step_and_are_not_made_twice(worker: Worker):
     assert Step.objects.filter(name="durable.enqueueMany").count() == 1
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_many_texts_travel_as_they_are(count: int, worker: Worker):
+    """176. Control characters in ids, quotes, backslashes, separators and empty texts in arguments."""
+    register_queue("line")
+    values = ["", '"{,}\\\x1f\x1e', "NULL"][:count]
+    assert [handle.get_result(timeout=60) for handle in enqueue_many("line", say, values)] == values
+    with SetWorkflowID("odd\x1fid,{}\\"):
+        assert fan_out(count) == list(range(count))
+    children = Workflow.objects.filter(parent_workflow_id="odd\x1fid,{}\\").values_list(
+        "workflow_id", flat=True
+    )
+    assert set(children) == {f"odd\x1fid,{{}}\\-1-{number}" for number in range(1, count + 1)}
+
+
 def test_the_first_of_two_enqueued_runs_is_the_same_on_replay(worker: Worker):
     """201. Steps: two starts, waitFirst, getResult."""
     register_queue("line")
