@@ -60,7 +60,7 @@ def test_concurrency(crowd, limit, way):
     assert [handle.get_status().status for handle in handles].count("ENQUEUED") == 4
     assert crowd.finished(handles) == [0, 1, 2, 3, 4, 5]
     assert crowd.most == 2
-    assert crowd.begun[:2] == [0, 1]
+    assert set(crowd.begun[:2]) == {0, 1}  # two threads: either may be first to say so
 
 
 def test_a_positional_concurrency(crowd):
