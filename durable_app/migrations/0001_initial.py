@@ -658,7 +658,7 @@ class Migration(migrations.Migration):
             model_name="workflow",
             index=models.Index(
                 condition=models.Q(("finished_at__isnull", False)),
-                fields=["finished_at"],
+                fields=["finished_at", "status", "queue_name"],
                 name="durable_workflow_finished",
             ),
         ),

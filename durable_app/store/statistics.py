@@ -60,7 +60,9 @@ class Grouping:
             names.append("bucket")
         if not names:
             return [rows.aggregate(**measures)]
-        return list(rows.order_by(*names).values(*names).annotate(**measures))
+        groups = rows.order_by().values(*names).annotate(**measures)
+        # Sorted here: PostgreSQL takes each bucket for a time of its own, and would sort the rows on disk.
+        return sorted(groups, key=lambda group: [(group[name] is None, group[name]) for name in names])
 
     def key(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the names and values that make a group."""
@@ -98,7 +100,7 @@ def _span(start: Any, end: str) -> Any:
 _READY_AT = Coalesce("run_after", "created_at", output_field=DateTimeField())
 
 WORKFLOW_MEASURES: dict[str, Any] = {
-    "count": Count("pk"),
+    "count": Count("*"),
     "oldest_created_at": Min("created_at"),
     "longest_wait": Max(_span(_READY_AT, "started_at")),
     "longest_latency": Max(_span(F("created_at"), "finished_at")),
