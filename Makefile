@@ -20,6 +20,7 @@ quietly = @output=$$($(1) 2>&1) || { echo "$$output"; exit 1; }
 
 with_postgres = $(1)/bin/python -m tools.postgres run --programs $(PROGRAMS)
 # Development mode without its checks of C's memory: there is no C here, and they take a sixth of the time.
+looks = tests/browser/test_looks.py
 pytest = env PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(1)/bin/python -m pytest -n $(PROCESSES) $(ARGS)
 
 .PHONY: help check test test-sqlite test-postgres bench openapi demo clean
@@ -39,8 +40,8 @@ test-sqlite: ## run the tests on SQLite only
 test-postgres: ## run the tests on PostgreSQL only: DATABASE_URL's, or a private one
 	$(again) $(lines:%=test-postgres-%)
 
-test-browser: ## drive the demo in a real browser, on SQLite and PostgreSQL
-	$(again) test-browser-$(newest)
+test-browser: ## drive the demo in a real browser, on SQLite and PostgreSQL; look at both themes of the admin
+	$(again) test-browser-$(newest) $(patsubst %,test-looks-%,$(filter-out $(newest),$(lines)))
 
 screenshots: ## take the pictures of the docs
 	$(again) test-browser-sqlite-$(newest) PICTURES=docs/images
@@ -94,7 +95,12 @@ test-browser-sqlite-%: .venv/%/ready
 test-browser-postgres-%: .venv/%/ready
 	@$(<D)/bin/python -m tools.browser
 	@echo "Tests in a browser: $*, PostgreSQL"
-	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D)) -n 0 tests/browser
+	@$(call with_postgres,$(<D)) -- $(call pytest,$(<D)) -n 0 tests/browser --ignore $(looks)
+
+test-looks-%: .venv/%/ready
+	@$(<D)/bin/python -m tools.browser
+	@echo "Looks in a browser: $*, stock and unfold"
+	@DATABASE_URL= $(call pytest,$(<D)) -n 0 $(looks)
 
 .venv/%/ready: tools/environment.py
 	@$(environment) make $*

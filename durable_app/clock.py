@@ -8,6 +8,8 @@ the clock with ``freeze()`` and move it with ``advance()``.
 import time
 from datetime import UTC, datetime, timedelta
 
+from django.utils import timezone
+
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -39,6 +41,11 @@ _clock = _Clock()
 def now() -> datetime:
     """Return the current time as an aware datetime in UTC."""
     return _clock.now()
+
+
+def shown(time: datetime) -> str:
+    """Return a time for people: in the project's time zone, and which that is."""
+    return f"{timezone.localtime(time):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def synchronize(database_time: datetime) -> None:

@@ -48,6 +48,8 @@ class Options:
     """How long audit events, and bulk operations that have ended, are kept; None: for ever."""
     QUERY_TIMEOUT: timedelta = timedelta(seconds=30)
     """How long a listing or a statistic may take."""
+    BULK_LIMIT: int = 10_000
+    """Runs that one bulk operation may match, but for those with the permission ``bulk_unlimited``."""
     APP_VERSION: str = ""
     """The version that runs are started by and pinned to; empty: no pinning; "auto": a hash of sources."""
     SCHEDULE_GRACE: timedelta = timedelta(minutes=2)
@@ -113,7 +115,7 @@ class Options:
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must not be below zero.")
         if len(self.APP_VERSION) > 255 or self.APP_VERSION.strip() != self.APP_VERSION:
             raise ImproperlyConfigured("DURABLE['APP_VERSION'] has at most 255 characters, none around it.")
-        for name in ("THREADS", "ASYNC_CONCURRENCY", "MAX_PAYLOAD"):
+        for name in ("THREADS", "ASYNC_CONCURRENCY", "MAX_PAYLOAD", "BULK_LIMIT"):
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"DURABLE[{name!r}] must be at least 1.")
 

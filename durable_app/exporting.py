@@ -7,6 +7,7 @@ end, which is named only when it is whole.
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -17,12 +18,13 @@ from django.utils.crypto import salted_hmac
 from durable_app.control import bulk
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator
+from durable_app.control.verbs import EXPORT
 from durable_app.errors import InvalidOptionError, PermissionDeniedError
 from durable_app.insight.sheets import FORMATS
 from durable_app.insight.tables import COLUMNS, Table
 from durable_app.store import bulk_operations
 
-WORKFLOW = "durable.export"
+WORKFLOW = EXPORT
 VERB = "export"
 PERMISSION = "export_workflow"
 PAYLOADS = "view_payload"
@@ -119,6 +121,15 @@ def discard(number: int) -> None:
     """Delete what an export has written that does not reach its end."""
     bulk_operations.finish(number)
     _clear(number)
+
+
+def delete_files(before: datetime, limit: int) -> int:
+    """Delete the files of the next exports that ended before a time; return how many there were."""
+    found = bulk_operations.with_files(before, limit)
+    for number, file in found:
+        storage().delete(file)  # again, should this one die here: a storage deletes what is not there, too
+        bulk_operations.forget_file(number)
+    return len(found)
 
 
 def _clear(number: int, keep: str = "") -> None:

@@ -18,12 +18,16 @@ def checked_filter(given: dict[str, Any], also: frozenset[str] = frozenset()) ->
         raise InvalidOptionError(f"unknown filter {min(unknown)!r}; known are: {known}")
     for name, value in given.items():
         _check_storable(name, value)
-    statuses = given.get("status")
-    for one in [statuses] if isinstance(statuses, str) else statuses or ():
-        if one not in listing.STATUSES:
-            raise InvalidOptionError(f"status {one!r} is none of {', '.join(sorted(listing.STATUSES))}")
+    _check_among("status", given.get("status"), listing.STATUSES)
+    _check_among("waiting_for", given.get("waiting_for"), listing.KINDS)
     moments = {name: listing.moment(name, given[name]) for name in listing.MOMENTS & given.keys()}
     return listing.Filter(**{**given, **moments})
+
+
+def _check_among(name: str, values: Any, known: frozenset[str]) -> None:
+    for one in [values] if isinstance(values, str) else values or ():
+        if one not in known:
+            raise InvalidOptionError(f"{name} {one!r} is none of {', '.join(sorted(known))}")
 
 
 def _check_storable(name: str, value: Any) -> None:

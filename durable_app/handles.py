@@ -96,12 +96,15 @@ _SAME = (
 def shown(row: Any, *, load_input: bool = True, load_output: bool = True) -> WorkflowStatus:
     """Return what is shown of a row; payloads that cannot be read are shown as their text."""
     error = row.error if load_output else None
+    same = {name: getattr(row, name) for name in _SAME}
+    if row.status == "CANCELLED":
+        same["queue_name"] = None  # its row tells where it stood; it stands nowhere
     return WorkflowStatus(
         input=serialization.shown_inputs(row.inputs, row.serialization) if load_input else None,
         output=serialization.shown(row.output, row.serialization) if load_output else None,
         error=serialization.read_error(error, row.serialization) if error else None,
         worker=row.worker_id,
-        **{name: getattr(row, name) for name in _SAME},
+        **same,
     )
 
 

@@ -30,9 +30,10 @@ BEATS_PER_LEASE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """What a worker tells of itself, for people: the queues it serves (none: all), and its slots."""
+    """What a worker tells of itself: the queues it serves (none: all but those excluded), and its slots."""
 
     queues: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     slots: int = 0
 
 
@@ -84,6 +85,7 @@ class Incarnation:
             pid_started=pid_started(os.getpid()) or "",
             app_version=self.app_version,
             queues=self.capacity.queues,
+            excluded=self.capacity.excluded,
             slots=self.capacity.slots,
         )
         workers.register(registration, conf.options().LEASE)

@@ -35,7 +35,8 @@ def list_workflows(**filters: Any) -> list[WorkflowStatus]:
     Filters, combined with AND; texts may be lists, of which one must fit: ``workflow_ids``,
     ``workflow_id_prefix``, ``status``, ``name``, ``queue_name``, ``app_version``, ``user``, ``worker``,
     ``schedule_name``, ``parent_workflow_id``, ``has_parent``, ``forked_from``, ``is_fork``,
-    ``was_forked_from``, ``queues_only``, ``attributes``; times, as datetimes or ISO 8601 texts:
+    ``was_forked_from``, ``error_type``, ``waiting_for`` (message, event, stream, result, sleep, code, queue,
+    delay), ``queues_only``, ``attributes``; times, as datetimes or ISO 8601 texts:
     ``start_time``/``end_time`` (of creation), ``completed_after``/``_before``, ``dequeued_after``/
     ``_before``.
     Also ``limit``, ``offset``, ``sort_desc``, ``load_input``, ``load_output``. Raises InvalidOptionError for

@@ -3,7 +3,7 @@
 Every function has an ``a``-prefixed twin.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from asgiref.sync import markcoroutinefunction
 
 from durable_app import control
+from durable_app.control.inputs import Inputs
 from durable_app.engine.context import Scope, ambient
 from durable_app.engine.flow import Flow, adrive, drive_blocking
 from durable_app.engine.launch import checked_id, encoded_attributes, new_id
@@ -117,14 +118,17 @@ class ForkOptions(RewindOptions, total=False):
 
     replacement_children: dict[str, str] | None
     timeout_seconds: float | None
+    args: Sequence[Any] | None
+    kwargs: dict[str, Any] | None
 
 
 def fork_workflow(workflow_id: str, start_step: int, **options: Unpack[ForkOptions]) -> WorkflowHandle[Any]:
     """Run a history again under a new id (SetWorkflowID or generated), from ``start_step`` on.
 
     Options: ``application_version``, ``queue_name``, ``queue_partition_key``,
-    ``replacement_children`` (old child id to new), ``timeout_seconds``. Raises NonExistentWorkflowError,
-    ConflictingWorkflowError if the new id is taken.
+    ``replacement_children`` (old child id to new), ``timeout_seconds``; ``args`` and ``kwargs`` take the
+    place of all the arguments that the original had. Raises NonExistentWorkflowError,
+    ConflictingWorkflowError if the new id is taken, InvalidArgumentsError.
     """
     return WorkflowHandle(drive_blocking(_fork_flow(workflow_id, start_step, options), "afork_workflow"))
 
@@ -150,7 +154,12 @@ def _fork_flow(workflow_id: str, start_step: int, options: ForkOptions) -> Flow[
         timeout=None if span is None else timedelta(seconds=span),
         replacement_children=options.get("replacement_children") or {},
     )
-    return verb_at(scope, position, "forkWorkflow", partial(control.fork, plan))
+    return verb_at(scope, position, "forkWorkflow", partial(control.fork, plan, _inputs(options)))
+
+
+def _inputs(options: ForkOptions) -> Inputs | None:
+    args, kwargs = options.get("args"), options.get("kwargs")
+    return None if args is None and kwargs is None else Inputs(args=args or (), kwargs=kwargs or {})
 
 
 def _fork_id(scope: Scope | None, position: Position | None) -> str:

@@ -101,7 +101,7 @@ def _parcel(given: SendMessage, form: serialization.Format) -> Parcel:
         raise InvalidOptionError(f"send_bulk() takes SendMessage objects, not {given!r}")
     key = given.idempotency_key
     destination = checked_id(given.destination_id)
-    topic = checked_key(given.topic or "", "a topic")
+    topic = messaging.checked_topic(given.topic or "")
     return Parcel(
         destination=destination,
         topic=topic,
@@ -129,7 +129,7 @@ def _recv_flow(verb: str, topic: str | None, timeout: float | timedelta) -> Flow
     scope = require_trunk(verb)
     seconds = timers.seconds_of(timeout, "timeout_seconds")
     at, timer = scope.cursor.next(), scope.cursor.next()
-    return messaging.recv(scope, at, timer, checked_key(topic or "", "a topic"), seconds)
+    return messaging.recv(scope, at, timer, messaging.checked_topic(topic or ""), seconds)
 
 
 def set_event(key: str, value: Any, *, serialization_type: str | None = None) -> None:

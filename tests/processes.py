@@ -1,4 +1,4 @@
-"""Real processes of `manage.py`, for tests: started, watched, told to stop."""
+"""Real processes of `manage.py` and of servers, for tests: started, watched, told to stop."""
 
 import contextlib
 import os
@@ -14,13 +14,16 @@ ROOT = Path(__file__).parent.parent
 
 
 class Program:
-    """A command of `manage.py` in a process (and process group) of its own."""
+    """A command of `manage.py`, or another program, in a process (and process group) of its own."""
+
+    program: tuple[str, ...] = (str(ROOT / "manage.py"),)
+    """What Python runs; the arguments follow."""
 
     def __init__(self, arguments: tuple[str, ...], env: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), *arguments],
+                [sys.executable, *self.program, *arguments],
                 cwd=ROOT,
                 env={**env, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,

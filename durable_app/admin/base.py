@@ -4,7 +4,7 @@
 installed, else Django's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -22,18 +22,23 @@ from django.utils.functional import classproperty
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from durable_app.admin import told
 from durable_app.admin.keyset import KeysetChangeList, WrongLink
+from durable_app.admin.live import rows_alone
 from durable_app.admin.options import options
+from durable_app.admin.visible import shown
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Result
 from durable_app.errors import InvalidOptionError, QueryTimeoutError
 from durable_app.store import database
 
+IN_UNFOLD = apps.is_installed("unfold")
+"""Whether django-unfold's templates stand around ours, on whatever site."""
+
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Any]
-elif apps.is_installed("unfold"):
+elif IN_UNFOLD:
     from unfold.admin import ModelAdmin as BaseAdmin
 else:
     BaseAdmin = admin.ModelAdmin
@@ -68,6 +73,8 @@ class DurableAdminMixin(MixinBase):
     sortable_by = ()
     view_permission = ""
     """Codename of the permission to see rows; empty: Django's own of the model."""
+    target_kind = ""
+    """What the audit calls rows like these."""
 
     class Media:
         css = {"all": ["durable_app/durable.css"]}
@@ -77,6 +84,11 @@ class DurableAdminMixin(MixinBase):
     def list_per_page(cls) -> int:
         """Rows of a page."""
         return options().PAGE_SIZE
+
+    @property
+    def urls(self) -> list[Any]:
+        """Return our views; what they show hides nothing."""
+        return [shown(pattern) for pattern in self.get_urls()]
 
     # who may
 
@@ -120,10 +132,13 @@ class DurableAdminMixin(MixinBase):
         return type("DurableChangeList", (KeysetChangeList, found), {})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the list; what is wrong with a link or takes too long is said on a page, not a 500."""
+        """Show the list, or its rows; what is wrong or takes too long is said on a page, not a 500."""
         try:
             title = {"title": capfirst(self.opts.verbose_name_plural)}
-            return super().changelist_view(request, {**title, **(extra_context or {})})
+            found: Any = super().changelist_view(request, {**title, **(extra_context or {})})
+            if getattr((getattr(found, "context_data", None) or {}).get("cl"), "trouble", ""):
+                found.status_code = 400
+            return rows_alone(request, found)
         except (WrongLink, DisallowedModelAdminLookup, InvalidOptionError) as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         except QueryTimeoutError:
@@ -138,8 +153,14 @@ class DurableAdminMixin(MixinBase):
     # pages
 
     def page_context(self, request: HttpRequest, title: Any, **more: Any) -> dict[str, Any]:
-        """Return what every page of ours needs in its template."""
+        """Return what every page of ours needs in its template.
+
+        Unfold has breadcrumbs of its own making, and no title. They end with ``object``: on the row's own
+        page that would be its name for a second time.
+        """
         request.current_app = self.admin_site.name
+        if IN_UNFOLD and "object_url" not in more:
+            more.pop("object", None)
         return {
             **self.admin_site.each_context(request),
             "title": title,
@@ -147,6 +168,7 @@ class DurableAdminMixin(MixinBase):
             "opts": self.opts,
             "media": with_nonce(request, self.media),
             "list_url": self.list_url(),
+            "in_unfold": IN_UNFOLD,
             "crumbs_are_a_list": django.VERSION >= (6, 1),
             **more,
         }
@@ -187,25 +209,27 @@ class DurableAdminMixin(MixinBase):
 
     # verbs
 
+    def denied(self, request: HttpRequest, verb: str, target: str = "", kind: str = "") -> HttpResponse:
+        """Record that the user may not use a verb, and return the 403 page.
+
+        Without a target it is an attempt of somebody who may see none.
+        """
+        self.operator_of(request).deny(verb, target, kind or self.target_kind)
+        return self.forbidden(request)
+
     def operator_of(self, request: HttpRequest, reason: str = "") -> Operator:
         """Return the user as an operator, whose verbs are audited."""
         return Operator(actor=self.actor_of(request), reason=reason)
 
-    def tell(self, request: HttpRequest, verb: Any, results: Iterable[Result]) -> None:
-        """Tell the user what became of a verb: a sentence for each outcome, and each reason once."""
-        found = list(results)
-        done = [one for one in found if one.is_done]
-        if done:
-            what = done[0].target if len(done) == 1 else str(len(done))
-            messages.success(request, _("%(verb)s: %(what)s") % {"verb": verb, "what": what})
-        reasons: dict[str, list[str]] = {}
-        for one in found:
-            if not one.is_done:
-                reasons.setdefault(one.detail, []).append(one.target)
-        for reason, targets in reasons.items():
-            count = ngettext("%(count)d was not done", "%(count)d were not done", len(targets))
-            head = targets[0] if len(found) == 1 else count % {"count": len(targets)}
-            messages.warning(request, f"{head}: {reason}")
+    def tell(
+        self, request: HttpRequest, results: Sequence[Result], participle: Any, subject: str = ""
+    ) -> None:
+        """Tell the user what became of a verb: a sentence for what was done, one for each reason why not."""
+        sentence = told.done(results, participle, subject)
+        if sentence:
+            messages.success(request, sentence)
+        for one in told.left(results, subject):
+            messages.warning(request, one)
 
     def note(self, request: HttpRequest, obj: Any, sentence: str) -> None:
         """Write a verb that was done into Django's own history of a row, beside the audit."""

@@ -44,9 +44,13 @@ class VerbPage:
 
     title: str
     verb: Any
-    """The verb's label: the button says it, and the message afterwards."""
+    """The verb's label, as the button says it."""
+    done: Any
+    """Its participle, as the message afterwards says it: "cancelled"."""
     back_url: str
     """Where "no" leads, and "yes" too unless ``done_url`` says otherwise."""
+    subject: str = ""
+    """What the message calls the target; empty: by its id."""
     sentences: tuple[str, ...] = ()
     """What will happen."""
     is_destructive: bool = False
@@ -89,7 +93,7 @@ def _done(
 ) -> HttpResponse:
     if results and all(one.outcome == "denied" for one in results):
         return model_admin.forbidden(request)  # type: ignore[no-any-return]
-    model_admin.tell(request, page.verb, results)
+    model_admin.tell(request, results, page.done, page.subject)
     done = [one for one in results if one.is_done]
     if page.obj is not None and done:
         model_admin.note(request, page.obj, f"{page.verb}: {reason}" if reason else str(page.verb))

@@ -73,9 +73,25 @@ def identifier(text: str | None, url: str = "", *, is_copied: bool = True, is_cu
     return format_html(button, shown, _("Copy"), text)
 
 
-def short_name(name: str) -> SafeString:
-    """Return a workflow's name without its module, which the title has."""
-    return format_html('<span title="{}">{}</span>', name, name.rpartition(".")[2] or name)
+def folded(text: str, longest: int) -> SafeString:
+    """Return a text; of a long one the beginning, which opens to all of it."""
+    if len(text) <= longest:
+        return format_html("{}", text)
+    tag = '<details class="durable-fold"><summary><span>{}…</span> <em>{}</em></summary>{}</details>'
+    return format_html(tag, text[: longest - 1], _("show all"), text)
+
+
+def short_name(name: str, longest: int = 200) -> SafeString:
+    """Return a workflow's name without its module, and the middle if it is long; the title has all."""
+    return format_html(
+        '<span title="{}">{}</span>', name, shortened(name.rpartition(".")[2] or name, longest)
+    )
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text without the middle of a long one: names differ at their ends."""
+    kept = longest // 2
+    return text if len(text) <= longest else f"{text[:kept]}…{text[kept - longest + 1 :]}"
 
 
 def ago(time: datetime | None) -> SafeString:

@@ -28,6 +28,8 @@ class KeysetChangeList(ChangeList):
 
     newer_url = ""
     older_url = ""
+    trouble = ""
+    """What is wrong with the conditions: the list is empty then, and what was typed stays."""
     cursor: Cursor | None
     order_name: str
 
@@ -36,6 +38,11 @@ class KeysetChangeList(ChangeList):
         for own in (self.params, self.filter_params):
             own.pop(CURSOR_VAR, None)
         return super().get_filters_params(params)
+
+    @property
+    def etag(self) -> str:
+        """What changes when a row of this page does; empty: nothing cheap would tell."""
+        return ""
 
     @property
     def orders(self) -> dict[str, Order]:

@@ -20,8 +20,6 @@ class AdminOptions:
     """Whether everything is registered on Django's default site; without, call ``register``."""
     PAGE_SIZE: int = 50
     """Rows of a list."""
-    BULK_LIMIT: int = 10_000
-    """Runs that one bulk operation may match, but for those with the permission ``bulk_unlimited``."""
     EXPORT_LIMIT: int = 100_000
     """Runs that one export may hold."""
     REASON_REQUIRED: bool = False

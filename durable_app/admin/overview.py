@@ -13,13 +13,17 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from durable_app.admin import chart, display
 from durable_app.admin.base import SITE, BaseAdmin, DurableAdminMixin
-from durable_app.admin.runs.conditions import quoted
-from durable_app.admin.runs.lists import FRAGMENT
+from durable_app.admin.keyset import WrongLink
+from durable_app.admin.live import FRAGMENT
+from durable_app.admin.neighbours import page_url
+from durable_app.admin.runs.conditions import ANY_AGE, WINDOW, quoted
 from durable_app.errors import QueryTimeoutError
-from durable_app.insight.overview import Failure, Overview, QueueLine, overview
+from durable_app.insight.overview import Failure, Overview, Pace, QueueLine, overview, paces
+from durable_app.insight.timeline import short
 from durable_app.models import Approval, Queue, Schedule, Worker, Workflow
 
 WINDOWS: Mapping[str, timedelta] = {
@@ -29,6 +33,8 @@ WINDOWS: Mapping[str, timedelta] = {
 }
 
 USUAL = "24h"
+
+TOO_MUCH = gettext_lazy("Counting takes too long. Choose a shorter time.")
 
 MOST_NAMES = 8
 """Schedules that a card names."""
@@ -52,40 +58,89 @@ class Figure:
     """"is-bad" for what asks for somebody."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaceLine:
+    """How long a workflow's runs take. Places are texts: a template must not put them into a locale's."""
+
+    name: SafeString
+    count: str
+    median: str
+    p95: str
+    width: str
+    middle: str
+    """Where the median lies."""
+    url: str
+
+
 class OverviewAdminMixin(DurableAdminMixin):
     """One page, and no rows."""
 
     view_permission = "view_workflow"
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the page's only: a run's own page is elsewhere, with its own permissions."""
-        view = self.admin_site.admin_view(self.changelist_view)
-        name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
-        return [path("", view, name=name)]
+        """Return the page's, and its late card's: a run's own page is elsewhere, with its own permissions."""
+        view = self.admin_site.admin_view
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("", view(self.changelist_view), name=f"{name}_changelist"),
+            path("durations/", view(self.paces_view), name=f"{name}_durations"),
+        ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the overview of a window of time, or what of it changes."""
+        try:
+            window = self._window(request)
+            found = overview(WINDOWS[window], self.actor_of(request))
+        except WrongLink as error:
+            return self.trouble(request, 400, _("This link does not work"), str(error))
+        except QueryTimeoutError:
+            return self.trouble(request, 503, _("Too much has happened"), str(TOO_MUCH))
+        context = {**_Page(self, request, found, window).context(), **(extra_context or {})}
+        part = "body" if request.headers.get(FRAGMENT) == "overview" else "page"
+        return self._response(request, _("Overview"), part, {"is_entry": True, **context})
+
+    def paces_view(self, request: HttpRequest) -> HttpResponse:
+        """Show how long runs take: a card that comes after the page, or a page to those without scripts."""
+        try:
+            window = self._window(request)
+            found = paces(WINDOWS[window], self.actor_of(request))
+        except WrongLink as error:
+            return self.trouble(request, 400, _("This link does not work"), str(error))
+        except QueryTimeoutError:
+            found = None
+        context = {"lines": self._lines(request, found or [], window), "is_too_much": found is None}
+        part = "paces" if request.headers.get(FRAGMENT) == "durations" else "paces_page"
+        return self._response(request, _("Durations"), part, {"window": window, **context})
+
+    def _window(self, request: HttpRequest) -> str:
         if not self.has_view_permission(request):
             raise PermissionDenied
         window = request.GET.get("window", USUAL)
         if window not in WINDOWS:
-            sentence = _("There is no window %(name)s.") % {"name": repr(window)[:100]}
-            return self.trouble(request, 400, _("This link does not work"), sentence)
-        try:
-            found = overview(WINDOWS[window], self.actor_of(request))
-        except QueryTimeoutError:
-            sentence = _("Counting takes too long. Choose a shorter time.")
-            return self.trouble(request, 503, _("Too much has happened"), sentence)
-        page = _Page(self, request, found, window)
-        return self._response(request, {**page.context(), **(extra_context or {})})
+            raise WrongLink(_("There is no window %(name)s.") % {"name": repr(window)[:100]})
+        return window
 
-    def _response(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        is_part = request.headers.get(FRAGMENT) == "overview"
-        template = "body.html" if is_part else "page.html"
+    def _lines(self, request: HttpRequest, found: list[Pace], window: str) -> list[PaceLine]:
+        longest = max((one.p95 for one in found), default=timedelta(0)) or timedelta(seconds=1)
+        query = {WINDOW: ANY_AGE, "status": "SUCCESS", "ended": window, "o": "finished"}
+        return [
+            PaceLine(
+                name=display.short_name(one.name),
+                count=f"{one.count:,}",
+                median=short(one.median),
+                p95=short(one.p95),
+                width=f"{100 * (one.p95 / longest):.2f}%",
+                middle=f"{100 * (one.median / longest):.2f}%",
+                url=self.url_of_list(request, Workflow, **query, workflow=one.name),
+            )
+            for one in found
+        ]
+
+    def _response(self, request: HttpRequest, title: Any, part: str, context: dict[str, Any]) -> HttpResponse:
         return TemplateResponse(
             request,
-            f"admin/durable_app/overview/{template}",
-            self.page_context(request, _("Overview"), is_entry=True, **context),
+            f"admin/durable_app/overview/{part}.html",
+            self.page_context(request, title, **context),
             headers={"Cache-Control": "no-store"},
         )
 
@@ -111,6 +166,7 @@ class _Page:
             "windows": [(name, f"?{urlencode({'window': name})}") for name in WINDOWS],
             "banners": [(one, self._list(ENTRIES.get(one.code))) for one in found.banners],
             "figures": self._figures(),
+            "durations_url": self._durations(),
             "chart": chart.throughput(found.throughput, found.bin),
             "queues": [self._queue(line) for line in found.queues],
             "queues_url": self._list(Queue),
@@ -126,7 +182,7 @@ class _Page:
         return "" if model is None else str(self.admin.url_of_list(self.request, model, **query))
 
     def _runs(self, **query: str) -> str:
-        return self._list(Workflow, **query)
+        return self._list(Workflow, **{WINDOW: ANY_AGE, **query})
 
     def _lately(self, status: str) -> str:
         return self._runs(status=status, ended=self.window, o="finished")
@@ -158,6 +214,7 @@ class _Page:
         limiter = line.limiter
         return {
             "line": line,
+            "url": page_url(self.admin.admin_site, Queue, line.name) if self._list(Queue) else "",
             "oldest": display.ago(line.oldest_at),
             "waiting_url": self._runs(queue=line.name, status="ENQUEUED"),
             "running_url": self._runs(queue=line.name, status="PENDING"),
@@ -168,6 +225,10 @@ class _Page:
             "rate_gauge": chart.gauge(line.starts, None if limiter is None else limiter.limit),
             "is_stuck": bool(line.waiting) and not line.is_paused and not (line.has_worker and line.exists),
         }
+
+    def _durations(self) -> str:
+        name, site = f"{SITE}:durable_app_overview_durations", self.admin.admin_site.name
+        return f"{reverse(name, current_app=site)}?{urlencode({'window': self.window})}"
 
     def _failure(self, one: Failure) -> dict[str, Any]:
         query = {"workflow": one.workflow, "status": one.status, "ended": self.window}

@@ -7,21 +7,24 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from durable_app.admin.base import SITE
-from durable_app.admin.runs.conditions import quoted
+from durable_app.admin.runs.conditions import ANY_AGE, WINDOW, quoted
 from durable_app.models import Workflow
 
 RUNS = f"{SITE}:durable_app_workflow"
 
 
 def runs_url(model_admin: Any, request: HttpRequest, **conditions: str) -> str:
-    """Return the list of the runs under some conditions; ``worker`` is one that its search knows."""
+    """Return the list of the runs under some conditions; ``worker`` is one that its search knows.
+
+    They are of any age, and the link says so: a figure and the rows behind it agree.
+    """
     if not _shows_runs(model_admin, request):
         return ""
     worker = conditions.pop("worker", "")
     if worker:
         conditions["q"] = f"worker:{quoted(worker)}"
     url = reverse(f"{RUNS}_changelist", current_app=model_admin.admin_site.name)
-    return f"{url}?{urlencode(conditions)}"
+    return f"{url}?{urlencode({WINDOW: ANY_AGE, **conditions})}"
 
 
 def bulk_url(model_admin: Any, request: HttpRequest, verb: str, **conditions: str) -> str:

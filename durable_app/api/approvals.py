@@ -9,15 +9,15 @@ from rest_framework.response import Response
 
 from durable_app.api.base import DurableView
 from durable_app.api.bodies import Anything, Body, Flag, Moment, PageQuery, Text
-from durable_app.api.form_schema import schema_of
 from durable_app.api.pagination import Paging
-from durable_app.api.permissions import DurablePermission, Need
+from durable_app.api.permissions import DurablePermission, Need, actor_of
 from durable_app.api.problems import Problem, pointers, settled
 from durable_app.api.schema import documented, paged
 from durable_app.control import answering
 from durable_app.control.answering import Reply
 from durable_app.errors import InvalidAnswerError
 from durable_app.insight import payloads
+from durable_app.insight.form_schema import schema_of
 from durable_app.keyset import Order
 from durable_app.models import Workflow
 from durable_app.registry import registry
@@ -59,6 +59,8 @@ class ApprovalSerializer(serializers.Serializer[Any]):
 class ApprovalQuery(PageQuery):
     """Which questions."""
 
+    workflow_id = Text(required=False, help_text="Only those of this run.")
+
     mine = Flag(required=False, default=False, help_text="Only those that are addressed to you.")
 
 
@@ -76,9 +78,21 @@ class AnswerBody(Body):
         return given
 
 
+class Onlooker(DurablePermission):
+    """Lets those look who may look at questions: as in the admin, whoever may answer them may, too."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the actor may see the inbox."""
+        user: Any = request.user
+        if not user.is_authenticated or not user.is_active:
+            return False
+        return view.verb not in view.implemented or answering.may_look(actor_of(request))
+
+
 class Approvals(DurableView):
     """The inbox."""
 
+    permission_classes = (Onlooker,)
     needs = {"GET": SEE}
     queries = {"GET": ApprovalQuery}
 
@@ -86,6 +100,8 @@ class Approvals(DurableView):
     def get(self, request: Request) -> Response:
         """List the questions that wait for an answer, the oldest first."""
         rows = approvals.waiting().filter(workflow_id__in=_visible(self.actor))
+        if "workflow_id" in self.query:
+            rows = rows.filter(workflow__workflow_id=self.query["workflow_id"])
         if self.query["mine"]:
             rows = answering.addressed_to(self.actor, rows)
         page = Paging.asked("approvals", self.query, OLDEST).page(rows)
@@ -114,7 +130,7 @@ class Approval(DurableView):
     def get(self, request: Request, number: int) -> Response:
         """Return a question, open or answered."""
         found = _found(self.actor, number)
-        if not self.actor.may(SEE.permission) and not answering.may_answer(self.actor, found):
+        if not answering.may_look(self.actor, found):
             raise Problem("permission-denied")
         return Response(_shown(self.actor, found))
 
@@ -168,7 +184,7 @@ def _shown(actor: Any, row: Any) -> dict[str, Any]:
         "form": _form(row.form),
         "created_at": Moment().to_representation(row.created_at),
         "deadline_at": None if row.deadline_at is None else Moment().to_representation(row.deadline_at),
-        "is_open": row.closed_at is None,
+        "is_open": approvals.is_open(row),
         "answered_by": row.answered_by,
         "approved": row.approved,
     }

@@ -195,6 +195,16 @@ class PageQuery(Query):
     page_size = Whole(required=False, min_value=1, max_value=MOST)
 
 
+def arguments() -> serializers.ListField:
+    """Return a field of arguments by place."""
+    return serializers.ListField(child=Anything(allow_null=True), required=False, max_length=1000)
+
+
+def named_arguments() -> serializers.DictField:
+    """Return a field of arguments by name."""
+    return serializers.DictField(child=Anything(allow_null=True), required=False)
+
+
 def names(**options: Any) -> serializers.ListField:
     """Return a field of texts, any of which is wanted."""
     return serializers.ListField(child=Text(), required=False, allow_empty=False, max_length=500, **options)

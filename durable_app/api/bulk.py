@@ -7,13 +7,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from durable_app import conf
 from durable_app.api.base import DurableView
 from durable_app.api.bodies import Anything, Flag, Moment, PageQuery, ReasonBody, Text, Values
 from durable_app.api.filters import ConditionsBody, conditions
 from durable_app.api.idempotency import idempotent
-from durable_app.api.options import options
 from durable_app.api.pagination import Paging
-from durable_app.api.permissions import VIEW, Need
+from durable_app.api.permissions import Need
 from durable_app.api.problems import Problem, invalid
 from durable_app.api.runs.outcomes import VerbResultSerializer, run_settled
 from durable_app.api.runs.showing import path_under
@@ -26,6 +26,10 @@ from durable_app.models import BulkOperation
 from durable_app.store import bulk_operations, database
 
 LOOK = Need(permission="view_bulkoperation")
+BEGIN = Need(permission="view_workflow", verb="bulk", kind=bulk.KIND)
+"""And the verb's own permission, which the body tells."""
+CANCEL = Need(permission="view_bulkoperation", verb="cancel", kind=bulk.KIND)
+"""And ``cancel_workflow`` or the permission for what it does."""
 
 BULK_VERBS = sorted(name for name, verb in VERBS.items() if verb.is_bulk)
 
@@ -87,7 +91,7 @@ class DryRunSerializer(serializers.Serializer[Any]):
 class BulkOperations(DurableView):
     """All bulk operations."""
 
-    needs = {"GET": LOOK, "POST": VIEW}
+    needs = {"GET": LOOK, "POST": BEGIN}
     queries = {"GET": PageQuery}
     bodies = {"POST": BulkBody}
 
@@ -110,11 +114,12 @@ class BulkOperations(DurableView):
         operator.require(VERBS[body["verb"]].permission, f"bulk {body['verb']}", "bulk operation")
         wanted = {"workflow_ids": body["ids"]} if "ids" in body else conditions(body["filter"])
         chosen = _options(body)
-        matched = bulk_operations.matching(wanted, self.actor.sees, max(options().BULK_LIMIT, COUNTED))
         if body["dry_run"]:
+            matched = bulk_operations.matching(wanted, self.actor.sees)
             return Response({"matched": min(matched, COUNTED), "is_capped": matched > COUNTED})
-        if matched > options().BULK_LIMIT and not self.actor.may("bulk_unlimited"):
-            raise invalid("/filter", f"More than {options().BULK_LIMIT} runs match: narrow the conditions.")
+        if bulk.is_too_many(self.actor, wanted):
+            most = conf.options().BULK_LIMIT
+            raise invalid("/filter", f"More than {most} runs match: narrow the conditions.")
         number = bulk.begin(operator, body["verb"], wanted, chosen)
         row = bulk_operations.get(number)
         location = path_under(request, "bulk-operations", str(number))
@@ -146,7 +151,7 @@ class Operation(DurableView):
 class CancelOperation(DurableView):
     """Stopping a bulk operation."""
 
-    needs = {"POST": Need(permission="cancel_workflow", verb="cancel", kind="bulk operation")}
+    needs = {"POST": CANCEL}
     bodies = {"POST": ReasonBody}
 
     @documented(

@@ -12,6 +12,7 @@ from durable_app.api.base import DurableView
 from durable_app.api.options import OWN, is_startable
 from durable_app.api.permissions import VIEW
 from durable_app.api.schema import documented
+from durable_app.insight import parameters
 from durable_app.registry import Definition, registry
 
 
@@ -22,6 +23,9 @@ class ParameterSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=["positional", "keyword", "any", "args", "kwargs"])
     annotation = serializers.CharField(help_text="As it is written; empty if there is none.")
     is_required = serializers.BooleanField()
+    schema = serializers.DictField(
+        help_text="JSON schema of an argument, by the type hint; empty if nothing is known of the type."
+    )
 
 
 class DefinitionSerializer(serializers.Serializer[Any]):
@@ -33,6 +37,7 @@ class DefinitionSerializer(serializers.Serializer[Any]):
     is_startable = serializers.BooleanField(help_text='Whether `DURABLE["API"]["STARTABLE"]` names it.')
     max_recovery_attempts = serializers.IntegerField(allow_null=True)
     parameters = ParameterSerializer(many=True)
+    schema = serializers.DictField(help_text="JSON schema of all arguments by name: an object.")
 
 
 class DefinitionListSerializer(serializers.Serializer[Any]):
@@ -70,16 +75,14 @@ def _shown(definition: Definition) -> dict[str, Any]:
         "is_async": definition.is_async,
         "is_startable": is_startable(definition.name),
         "max_recovery_attempts": definition.max_recovery_attempts,
-        "parameters": [_parameter(one) for one in _signature(definition)],
+        "parameters": _parameters(definition),
+        "schema": parameters.schema(definition),
     }
 
 
-def _signature(definition: Definition) -> list[inspect.Parameter]:
-    try:
-        found = list(inspect.signature(definition.func).parameters.values())
-    except (TypeError, ValueError):
-        return []
-    return found if definition.binding in ("function", "static") else found[1:]
+def _parameters(definition: Definition) -> list[dict[str, Any]]:
+    schemas = parameters.schemas(definition)
+    return [{**_parameter(one), "schema": schemas[one.name]} for one in parameters.parameters(definition)]
 
 
 def _parameter(one: inspect.Parameter) -> dict[str, Any]:
@@ -88,12 +91,11 @@ def _parameter(one: inspect.Parameter) -> dict[str, Any]:
         text = ""
     else:
         text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    is_open = one.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {
         "name": one.name,
         "kind": _KINDS[one.kind],
         "annotation": text,
-        "is_required": one.default is inspect.Parameter.empty and not is_open,
+        "is_required": parameters.is_required(one),
     }
 
 

@@ -37,6 +37,7 @@ CONDITIONS: Mapping[str, str] = {
     "forked_from": "forked_from",
     "is_fork": "is_fork",
     "was_forked_from": "was_forked_from",
+    "waiting_for": "waiting_for",
     "created_after": "start_time",
     "created_before": "end_time",
     "completed_after": "completed_after",
@@ -61,6 +62,16 @@ def _statuses() -> serializers.ListField:
     )
 
 
+def _kinds() -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(listing.KINDS)),
+        required=False,
+        allow_empty=False,
+        help_text="What a run waits for: `approval` is a person's answer, `result` that of another run, "
+        "`code` is code that fits its history, `queue` a worker that takes it, `delay` the time of its start.",
+    )
+
+
 class RunConditions(Known):
     """Conditions are combined with AND, the values of one with OR."""
 
@@ -78,6 +89,7 @@ class RunConditions(Known):
     forked_from = names(help_text="The id of the run it is a fork of.")
     is_fork = Flag(required=False)
     was_forked_from = Flag(required=False)
+    waiting_for = _kinds()
     created_after = Moment(required=False)
     created_before = Moment(required=False)
     completed_after = Moment(required=False)

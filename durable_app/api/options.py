@@ -27,8 +27,6 @@ class ApiOptions:
     """Bytes that the body of a request may have; that of an import ten times as many."""
     PAGE_SIZE: int = 50
     """Rows of a page, unless ``page_size`` asks for up to 500."""
-    BULK_LIMIT: int = 10_000
-    """Runs that one bulk operation may match, but for those with the permission ``bulk_unlimited``."""
 
 
 @cache

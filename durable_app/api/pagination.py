@@ -1,6 +1,6 @@
 """Pages of a list: ``{"results": [...], "next": cursor, "previous": cursor}``, and links in the header."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,29 @@ class Paging:
         found = rows.filter(self.order.within).order_by(*fields)
         if cursor is not None:
             found = found.filter(beyond(fields, cursor.values))
-        size = self.size or min(options().PAGE_SIZE, MOST)
         with limited():
-            fetched = list(found[: size + 1])
+            fetched = list(found[: self._size + 1])
+        return self._page(fetched, cursor)
+
+    def page_of_all(self, rows: Sequence[Any]) -> Page:
+        """Return the page of rows that are all here, in the ascending order of one field."""
+        cursor = self._cursor()
+        (field,) = self.order.fields
+        if cursor is None:
+            found = list(rows)
+        elif cursor.is_forward:
+            found = [row for row in rows if getattr(row, field) > cursor.values[0]]
+        else:
+            found = [row for row in reversed(rows) if getattr(row, field) < cursor.values[0]]
+        return self._page(found[: self._size + 1], cursor)
+
+    @property
+    def _size(self) -> int:
+        return self.size or min(options().PAGE_SIZE, MOST)
+
+    def _page(self, fetched: list[Any], cursor: Cursor | None) -> Page:
+        """Return the page that begins so; one row more than it has tells that there are more."""
+        size, is_forward = self._size, cursor is None or cursor.is_forward
         has_more = len(fetched) > size
         shown = fetched[:size] if is_forward else fetched[:size][::-1]
         has_next = bool(shown) and (has_more or not is_forward)

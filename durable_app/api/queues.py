@@ -8,15 +8,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from durable_app.api.base import DurableView
-from durable_app.api.bodies import Body, Flag, Milliseconds, Moment, ReasonBody, Whole
+from durable_app.api.bodies import Body, Flag, Milliseconds, Moment, PageQuery, ReasonBody, Whole
 from durable_app.api.etags import etag, require_match
+from durable_app.api.pagination import Paging
 from durable_app.api.permissions import Need
 from durable_app.api.problems import Problem, invalid, settled
-from durable_app.api.schema import documented
+from durable_app.api.schema import documented, paged
 from durable_app.control import queues
+from durable_app.keyset import Order
 from durable_app.limits import HIGHEST_COUNT, Limits, RateLimit
 from durable_app.store import occupancy
 from durable_app.store.occupancy import Occupancy
+
+BY_NAME = Order(fields=("name",))
 
 SEE = Need(permission="view_queue")
 PAUSE = Need(permission="pause_queue", verb="pause", kind=queues.KIND)
@@ -66,12 +70,6 @@ class QueueSerializer(serializers.Serializer[Any]):
     next_start_at = Moment(allow_null=True, help_text="When the rate limit lets another run start.")
 
 
-class QueueListSerializer(serializers.Serializer[Any]):
-    """All queues, by name."""
-
-    results = QueueSerializer(many=True)
-
-
 def _count() -> Whole:
     return Whole(required=False, allow_null=True, min_value=1, max_value=HIGHEST_COUNT)
 
@@ -105,11 +103,13 @@ class Queues(DurableView):
     """All queues."""
 
     needs = {"GET": SEE}
+    queries = {"GET": PageQuery}
 
-    @documented("queues_list", answers={200: QueueListSerializer})
+    @documented("queues_list", answers={200: paged(QueueSerializer)}, problems=["invalid-cursor"])
     def get(self, request: Request) -> Response:
-        """List the queues, also those that only runs name."""
-        return Response({"results": QueueSerializer(occupancy.occupancies(), many=True).data})
+        """List the queues by name, also those that only runs name."""
+        page = Paging.asked("queues", self.query, BY_NAME).page_of_all(occupancy.occupancies())
+        return page.response(request, lambda row: QueueSerializer(row).data)
 
 
 class Queue(DurableView):

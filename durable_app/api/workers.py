@@ -1,4 +1,4 @@
-"""Workers: who is alive, what they execute; quieting, stopping, and taking back the runs of dead ones."""
+"""Workers: who is live, what they execute; quieting, stopping, and taking back the runs of silent ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ from durable_app.api.problems import Problem, settled
 from durable_app.api.schema import documented, paged
 from durable_app.control import workers as verbs
 from durable_app.control.operator import Operator, Result
-from durable_app.insight.liveness import liveness
+from durable_app.insight.liveness import ASKED_FOR, STATES, in_state, liveness
 from durable_app.keyset import Order
 from durable_app.models import Worker as Row
 from durable_app.store import database, workers
@@ -30,12 +30,15 @@ class WorkerSerializer(serializers.Serializer[Any]):
 
     id = serializers.CharField()
     name = serializers.CharField()
-    state = serializers.ChoiceField(choices=["live", "late", "dead", "ended"])
+    state = serializers.ChoiceField(choices=list(STATES))
     asked_to = serializers.ChoiceField(choices=["", "quiet", "stop"])
     hostname = serializers.CharField()
     pid = serializers.IntegerField()
     app_version = serializers.CharField()
-    queues = serializers.ListField(child=serializers.CharField(), help_text="Empty: all.")
+    queues = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="null: all but those excluded."
+    )
+    excluded = serializers.ListField(child=serializers.CharField())
     slots = serializers.IntegerField(help_text="How many runs it executes at once.")
     running = serializers.IntegerField(help_text="How many it executes, or held when it died.")
     started_at = Moment()
@@ -44,17 +47,27 @@ class WorkerSerializer(serializers.Serializer[Any]):
     stopped_at = Moment(allow_null=True)
 
 
+class WorkerQuery(PageQuery):
+    """Which workers."""
+
+    state = serializers.ChoiceField(
+        choices=ASKED_FOR, required=False, help_text="`live` are also those that are late."
+    )
+
+
 class Workers(DurableView):
     """All workers."""
 
     needs = {"GET": Need(permission="view_worker")}
-    queries = {"GET": PageQuery}
+    queries = {"GET": WorkerQuery}
 
     @documented("workers_list", answers={200: paged(WorkerSerializer)})
     def get(self, request: Request) -> Response:
         """List the workers, the newest first."""
         running = workers.running_counts()
         rows = Row.objects.using(database.alias()).filter(kind="worker")
+        if "state" in self.query:
+            rows = in_state(rows, self.query["state"])
         page = Paging.asked("workers", self.query, NEWEST).page(rows)
         return page.response(request, lambda row: _shown(row, running))
 
@@ -115,7 +128,7 @@ class Stop(WorkerVerb):
 
 
 class Recover(WorkerVerb):
-    """A dead worker's runs go on elsewhere."""
+    """A silent worker's runs go on elsewhere."""
 
     needs = _need("recover")
     act = staticmethod(verbs.recover)
@@ -139,6 +152,7 @@ def _answer(worker_id: str) -> Response:
 
 def _shown(row: Any, running: dict[str, int]) -> dict[str, Any]:
     row.state, row.running = liveness(row, clock.now()), running.get(row.pk, 0)
+    row.queues = row.queues or None
     found: dict[str, Any] = WorkerSerializer(row).data
     return found
 

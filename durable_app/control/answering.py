@@ -7,7 +7,6 @@ from typing import Any
 from durable_app import clock, serialization
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Refused, Result
-from durable_app.engine.approvals import topic_of
 from durable_app.errors import InvalidAnswerError, NonExistentApprovalError
 from durable_app.registry import registry
 from durable_app.store import approvals, messages, runs
@@ -24,6 +23,14 @@ class Reply:
     approved: bool
     data: Mapping[str, Any] | None = None
     comment: str = ""
+
+
+def may_look(actor: Actor, approval: Any = None) -> bool:
+    """Return whether an actor may look at questions, or at one: whoever may answer it may look, too."""
+    run = None if approval is None else approval.workflow
+    if actor.may("view_approval", run) or actor.may(PERMISSION, run):
+        return True
+    return approval is not None and may_answer(actor, approval)
 
 
 def may_answer(actor: Actor, approval: Any) -> bool:
@@ -101,11 +108,11 @@ def _answer(operator: Operator, number: int, reply: Reply, values: dict[str, Any
     run = approval.workflow
     if approval.closed_at is not None:
         by = approval.answered_by or "nobody: the deadline has passed"
-        raise Refused(f"The question was closed at {approval.closed_at:%Y-%m-%d %H:%M:%S} by {by}.")
+        raise Refused(f"The question was closed at {clock.shown(approval.closed_at)} by {by}.")
     if run.status in FINISHED:
         raise Refused(f"The run that asked is {run.status}.")
     if approval.deadline_at is not None and approval.deadline_at <= clock.now():
-        raise Refused(f"The deadline passed at {approval.deadline_at:%Y-%m-%d %H:%M:%S}.")
+        raise Refused(f"The deadline passed at {clock.shown(approval.deadline_at)}.")
     label = operator.actor.label
     message = {
         "approved": reply.approved,
@@ -114,7 +121,7 @@ def _answer(operator: Operator, number: int, reply: Reply, values: dict[str, Any
         "values": values,
         "comment": reply.comment,
     }
-    topic = topic_of(Position(approval.position, approval.branch))
+    topic = approvals.topic_of(Position(approval.position, approval.branch))
     text = serialization.encode(message, "an answer")
     messages.send([Parcel(run.workflow_id, topic, text, f"approval-{number}")])
     approvals.close(

@@ -9,18 +9,20 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from durable_app import conf
 from durable_app.control import runs as verbs_on_runs
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Refused, Result
-from durable_app.control.verbs import VERBS
+from durable_app.control.verbs import BULK_OPERATION, VERBS
 from durable_app.engine.launch import Target, new_id, new_run
 from durable_app.errors import InvalidOptionError
 from durable_app.registry import registry
 from durable_app.store import bulk_operations, database, runs
 from durable_app.store.bulk_operations import AlreadyDone, Plan
 from durable_app.store.listing import FILTERS
+from durable_app.store.observing import limited
 
-WORKFLOW = "durable.bulk_operation"
+WORKFLOW = BULK_OPERATION
 
 KIND = "bulk operation"
 """What the audit calls one."""
@@ -84,6 +86,15 @@ def launch(operator: Operator, order: Order) -> int:
 
     operator.perform(f"bulk {order.name}", workflow_id, act, {"filter": order.conditions}, KIND)
     return number
+
+
+def is_too_many(actor: Actor, conditions: dict[str, Any]) -> bool:
+    """Return whether more runs match than an actor may do anything to at once: ``DURABLE["BULK_LIMIT"]``."""
+    if actor.may("bulk_unlimited"):
+        return False
+    most = conf.options().BULK_LIMIT
+    with limited():
+        return bulk_operations.matching(conditions, actor.sees, most) > most
 
 
 def _check_filter(conditions: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from durable_app.control import inputs as arguments
 from durable_app.control import runs as verbs_on_runs
 from durable_app.control.actors import Actor
+from durable_app.control.inputs import Inputs
 from durable_app.control.verbs import FINISHED, VERBS, Verb
 from durable_app.errors import (
     DurableError,
@@ -72,12 +74,8 @@ class Operator:
         return self._on_each("cancel", workflow_ids, act, details)
 
     def resume(self, workflow_ids: Iterable[str], *, queue_name: str | None = None) -> list[Result]:
-        """Let cancelled or dead-lettered runs go on after their last recorded step."""
-
-        def act(workflow_id: str) -> str:
-            verbs_on_runs.resume([workflow_id], queue_name=queue_name)
-            return ""
-
+        """Let cancelled or dead-lettered runs go on after their last recorded step, in their queues again."""
+        act = partial(verbs_on_runs.resume_in_place, queue_name=queue_name)
         return self._on_each("resume", workflow_ids, act, {"queue": queue_name} if queue_name else {})
 
     def run_now(self, workflow_ids: Iterable[str]) -> list[Result]:
@@ -106,10 +104,20 @@ class Operator:
         """Run unsuccessful runs again under new ids, from the step that failed; the old ones stay."""
         return self._on_each("retry", workflow_ids, verbs_on_runs.retry)
 
-    def fork(self, workflow_id: str, start_step: int, **options: Any) -> Result:
-        """Run a history again under a new id; ``options`` are those of ``fork_workflow``."""
-        act = partial(verbs_on_runs.fork_from, start_step=start_step, **options)
-        return self._on_each("fork", [workflow_id], act, {"start_step": start_step})[0]
+    def fork(
+        self, workflow_id: str, start_step: int, *, inputs: Inputs | None = None, **options: Any
+    ) -> Result:
+        """Run a history again under a new id; ``options`` are the fields of ``Fork``.
+
+        ``inputs`` are the new run's arguments in place of the old ones. To choose them takes the permission
+        to start runs, too; the audit tells that they were edited, and not what they are.
+        """
+        act = partial(verbs_on_runs.fork_from, start_step=start_step, inputs=inputs, **options)
+        details: dict[str, Any] = {"start_step": start_step}
+        if inputs is None:
+            return self._on_each("fork", [workflow_id], act, details)[0]
+        details["inputs"] = "edited"
+        return self._on_each("fork", [workflow_id], act, details, also=arguments.PERMISSION)[0]
 
     def rewind(self, workflow_id: str, start_step: int) -> Result:
         """Run a finished run again under its own id; its later history is dropped."""
@@ -149,7 +157,7 @@ class Operator:
         return [
             run.workflow_id
             for run in found
-            if run.status in verb.possible_in and self.actor.may(verb.permission, run)
+            if not verb.refusal_of(run) and self.actor.may(verb.permission, run)
         ]
 
     def _note_descendants(self, verb: str, workflow_ids: Iterable[str], ancestor: str) -> None:
@@ -162,23 +170,35 @@ class Operator:
         workflow_ids: Iterable[str],
         act: Callable[[str], str],
         details: dict[str, Any] | None = None,
+        also: str | None = None,
     ) -> list[Result]:
-        """Do it to each by itself: one that cannot be done does not stop the others."""
+        """Do it to each by itself: one that cannot be done does not stop the others.
+
+        ``also`` is a permission that it takes besides the verb's own.
+        """
         verb = VERBS[name]
-        return [self._on_run(verb, one, act, details or {}) for one in dict.fromkeys(workflow_ids)]
+        permissions = (verb.permission, also or verb.permission)
+        return [
+            self._on_run(verb, permissions, one, act, details or {}) for one in dict.fromkeys(workflow_ids)
+        ]
 
     def _on_run(
-        self, verb: Verb, workflow_id: str, act: Callable[[str], str], details: dict[str, Any]
+        self,
+        verb: Verb,
+        permissions: tuple[str, ...],
+        workflow_id: str,
+        act: Callable[[str], str],
+        details: dict[str, Any],
     ) -> Result:
         run = runs.find(workflow_id, self.actor.sees)
         if run is None:
             # Unknown and invisible runs look alike, also to those who may do nothing.
-            outcome = "failed" if self.actor.may(verb.permission) else "denied"
+            outcome = "failed" if all(map(self.actor.may, permissions)) else "denied"
             missing = Result(target=workflow_id, outcome=outcome, detail=_MISSING, is_missing=True)
             return self._noted(verb.name, missing, details)
-        if not self.actor.may(verb.permission, run):
+        if not all(self.actor.may(one, run) for one in permissions):
             return self.deny(verb.name, workflow_id)
-        refusal = verb.refusal(run.status)
+        refusal = verb.refusal_of(run)
         if refusal:
             return self._noted(
                 verb.name, Result(target=workflow_id, outcome="refused", detail=refusal), details

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from durable_app import clock
 from durable_app.control.operator import Operator, Refused, Result
 from durable_app.errors import InvalidOptionError
 from durable_app.limits import Limits, RateLimit, checked_queue_name
@@ -21,6 +22,8 @@ def pause(operator: Operator, name: str, until: datetime | None = None) -> Resul
     _require(operator, "pause_queue", "pause", name)
 
     def act() -> str:
+        if until is not None and until <= clock.now():
+            raise InvalidOptionError(f"the pause would end before it begins: {clock.shown(until)} is over")
         by = f"by {operator.actor.label}"
         queues.pause(name, until, f"{operator.reason} ({by})" if operator.reason else by)
         return ""
@@ -58,6 +61,8 @@ def configure(
     def adjust(before: Limits) -> Limits:
         expect(before)
         after = changed(before, changes)
+        if after.is_partitioned and not before.is_partitioned:
+            _refuse_keyless(name)
         details.update(before=_shown(before), after=_shown(after))
         return after
 
@@ -106,6 +111,15 @@ def create(operator: Operator, name: str) -> Result:
 def _require(operator: Operator, permission: str, verb: str, name: str) -> None:
     """Raise PermissionDeniedError unless the project's policy allows a verb on this queue."""
     operator.require(permission, verb, KIND, checked_queue_name(name), queues.get(name))
+
+
+def _refuse_keyless(name: str) -> None:
+    """Raise Refused if there are runs in a queue that none of its partitions would ever give away."""
+    if queues.has_keyless(name):
+        raise Refused(
+            f"There are runs without a partition key in {name!r}: in partitions they would never be taken. "
+            "Let them finish, or cancel them, first."
+        )
 
 
 def changed(limits: Limits, changes: dict[str, Any]) -> Limits:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from durable_app import clock
 from durable_app.control.operator import Operator, Refused, Result
 from durable_app.engine.versions import current
-from durable_app.errors import NonExistentScheduleError
+from durable_app.errors import InvalidOptionError, NonExistentScheduleError
 from durable_app.registry import ScheduleDefinition, registry
 from durable_app.store import schedules, ticks, versions
 
@@ -96,6 +97,12 @@ def backfill(operator: Operator, name: str, start: datetime, end: datetime) -> R
     details = {"start": start.isoformat(), "end": end.isoformat()}
 
     def act() -> str:
+        now = clock.now()
+        if not start < end <= now:
+            raise InvalidOptionError(
+                "a backfill begins before it ends, and ends by now: "
+                f"not from {clock.shown(start)} to {clock.shown(end)}"
+            )
         return str(len(ticks.backfill(name, start, end)))
 
     return operator.perform("backfill", name, act, details, KIND)

@@ -5,15 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from durable_app import clock, serialization
+from durable_app.control.inputs import PERMISSION, Inputs, check
 from durable_app.control.operator import Operator, Refused, Result
+from durable_app.control.placing import checked_place
 from durable_app.engine.launch import Target, checked_id, encoded_attributes, new_run
 from durable_app.errors import WorkflowFunctionNotFoundError
-from durable_app.limits import DEFAULT_QUEUE, checked_queue_name
+from durable_app.limits import DEFAULT_QUEUE
 from durable_app.registry import registry
 from durable_app.store import listing, runs
 from durable_app.store.records import NewRun, Reuse
-
-PERMISSION = "start_workflow"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +37,8 @@ class Order:
 def start(operator: Operator, order: Order) -> Result:
     """Start a run; an id that exists already is refused.
 
-    Raises PermissionDeniedError, WorkflowFunctionNotFoundError, InvalidOptionError, SerializationError,
-    QueueDeduplicatedError.
+    Raises PermissionDeniedError, WorkflowFunctionNotFoundError, InvalidArgumentsError, InvalidOptionError,
+    SerializationError, QueueDeduplicatedError.
     """
     operator.require(PERMISSION, "start", "workflow", order.workflow_id)
     new = record(order)
@@ -55,8 +55,9 @@ def record(order: Order) -> NewRun:
     definition = registry.workflow(order.workflow)
     if definition.binding in ("class", "instance"):
         raise WorkflowFunctionNotFoundError(f"{order.workflow!r} is a method: it is started from code.")
-    queue = checked_queue_name(order.queue_name)
-    new = new_run(Target(definition=definition), tuple(order.args), order.kwargs, queue=queue)
+    check(definition, Inputs(args=order.args, kwargs=order.kwargs))
+    place = checked_place(order.queue_name, order.partition_key)
+    new = new_run(Target(definition=definition), tuple(order.args), order.kwargs, queue=place.queue_name)
     changes: dict[str, Any] = {
         "priority": order.priority,
         "deduplication_id": order.deduplication_id,

@@ -15,11 +15,6 @@ from durable_app.store.records import Position
 ASK = "durable.askForApproval"
 
 
-def topic_of(position: Position) -> str:
-    """Return the topic of the message that answers the question at a position."""
-    return f"durable.approval.{position.step_id}"
-
-
 def wait_for_approval(
     scope: Scope, places: tuple[Position, Position, Position], question: Question, timeout: float
 ) -> Flow[Any]:
@@ -30,7 +25,7 @@ def wait_for_approval(
         yield from _ask(scope, at, question)
     else:
         yield from outcome(found)
-    answer = yield from messaging.recv(scope, receive, timer, topic_of(at), timeout)
+    answer = yield from messaging.recv(scope, receive, timer, approvals.topic_of(at), timeout)
     if answer is None and not scope.execution.is_rehearsal:
         yield Call(approvals.expire, scope.execution.run, *at)
     return answer

@@ -9,8 +9,9 @@ from durable_app.engine import timers
 from durable_app.engine.checkpoints import checkpoint, decoded, outcome, record, replayed
 from durable_app.engine.context import Execution, Scope, current
 from durable_app.engine.flow import Call, Flow
+from durable_app.engine.launch import checked_key
 from durable_app.engine.management import as_step
-from durable_app.errors import ControlFlow, DurableError
+from durable_app.errors import ControlFlow, DurableError, InvalidOptionError
 from durable_app.serialization import Format, Place, places
 from durable_app.store import messages
 from durable_app.store.records import Parcel, Payload, Position
@@ -27,7 +28,17 @@ MOMENT = 0.1
 """Seconds for which a wait's deadline need not be durable: an answer that comes at once saves a commit."""
 
 RESERVED = "durable."
-"""Prefix of the event keys that are the engine's."""
+"""Prefix of the event keys and the topics that are the engine's."""
+
+
+def checked_topic(topic: Any) -> str:
+    """Return a topic; raise InvalidOptionError for the engine's own, on which people's answers come."""
+    if checked_key(topic, "a topic").startswith(RESERVED):
+        raise InvalidOptionError(
+            f"{topic!r} is the engine's topic, as is every one that starts with {RESERVED!r}: "
+            "a question is answered in its inbox"
+        )
+    return str(topic)
 
 
 def send(

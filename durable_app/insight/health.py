@@ -41,7 +41,7 @@ class Banner:
     """Something that does not go on by itself."""
 
     code: str
-    """"no_worker", "no_queue", "no_version", "missed_schedules", "migrations" or "retention"."""
+    """"no_worker", "no_queue", "no_key", "no_version", "missed_schedules", "migrations" or "retention"."""
     is_error: bool
     """Whether runs stand still for it; else it is a warning."""
     sentence: str
@@ -108,6 +108,7 @@ def _queues(seen: Look) -> Iterator[Banner]:
     for group in seen.groups:
         if group.status == "ENQUEUED" and group.queue_name is not None:
             ready[group.queue_name] += group.count
+    yield from _without_key(seen)
     unknown = sorted(ready.keys() - {state.name for state in seen.queues})
     if unknown:
         yield Banner(
@@ -126,6 +127,24 @@ def _queues(seen: Look) -> Iterator[Banner]:
             is_error=True,
             sentence=f"Runs wait in queues that no live worker serves: {_listed(_count(ready, unserved))}.",
             subjects=tuple(unserved),
+        )
+
+
+def _without_key(seen: Look) -> Iterator[Banner]:
+    """Tell of runs that nobody will ever take: their queue goes by keys, and they have none."""
+    partitioned = {state.name for state in seen.queues if state.limits.is_partitioned}
+    keyless: Counter[str] = Counter()
+    for group in seen.groups:
+        if group.status == "ENQUEUED" and group.queue_name in partitioned and not group.has_key:
+            keyless[group.queue_name or ""] += group.count
+    if keyless:
+        names = sorted(keyless)
+        yield Banner(
+            code="no_key",
+            is_error=True,
+            sentence="Runs without a partition key wait in partitioned queues, and will never be taken: "
+            f"{_listed(_count(keyless, names))}.",
+            subjects=tuple(names),
         )
 
 

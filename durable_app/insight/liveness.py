@@ -4,15 +4,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from durable_app.store import activity, versions
+from durable_app.store import activity, versions, workers
 
 LATE = 1 / 3
 """Share of its lease without a heartbeat that makes a worker late: two of six have not come."""
 
-Liveness = Literal["live", "late", "dead", "ended"]
-"""Late: its lease holds still. Dead: its lease has run out without a word. Ended: it has said so."""
+Liveness = Literal["live", "late", "silent", "ended"]
+"""What every surface calls a worker. Late: its lease still holds. Silent: its lease has run out without a
+word, whether its process is dead, stopped or cut off. Ended: it has said so, or somebody has for it."""
+
+STATES: tuple[Liveness, ...] = get_args(Liveness)
+
+ASKED_FOR = ("live", "silent", "ended")
+"""What lists can be filtered by; those that are late are live."""
 
 
 def liveness(worker: Any, now: datetime) -> Liveness:
@@ -20,14 +26,37 @@ def liveness(worker: Any, now: datetime) -> Liveness:
     if worker.stopped_at is not None:
         return "ended"
     if worker.expires_at <= now:
-        return "dead"
+        return "silent"
     lease = worker.expires_at - worker.heartbeat_at
     return "late" if now - worker.heartbeat_at > lease * LATE else "live"
 
 
+def holds_lease(worker: Any, now: datetime) -> bool:
+    """Return whether a worker's runs are its own: it is live, if late."""
+    return liveness(worker, now) in ("live", "late")
+
+
+def in_state(rows: Any, state: str) -> Any:
+    """Return those of a queryset of workers that are in one of the states ``ASKED_FOR``."""
+    match state:
+        case "live":
+            return rows.filter(workers.is_live())
+        case "silent":
+            return rows.filter(workers.is_silent())
+        case _:
+            return rows.filter(stopped_at__isnull=False)
+
+
 def serves(worker: Any, queue: str) -> bool:
-    """Return whether a worker takes runs of a queue, or may do so: what it excludes is not known."""
-    return not worker.asked_to and (not worker.queues or queue in worker.queues)
+    """Return whether a worker takes runs of a queue."""
+    return not worker.asked_to and activity.takes(worker, queue)
+
+
+def serves_in_words(worker: Any) -> str:
+    """Return which queues a worker serves: "mail, reports", "all", "all but video"."""
+    if worker.queues:
+        return ", ".join(name for name in worker.queues if name not in worker.excluded)
+    return f"all but {', '.join(worker.excluded)}" if worker.excluded else "all"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +82,11 @@ class Rollout:
         return bool(self.version) and self.unfinished > 0 and not self.workers
 
 
-def rollouts(workers: Iterable[Any], now: datetime) -> list[Rollout]:
+def rollouts(crew: Iterable[Any], now: datetime) -> list[Rollout]:
     """Return the versions that live workers have or runs need, the latest first; all runs count."""
     latest = versions.latest()
     newest = "" if latest is None else latest.version_name
-    having = Counter(one.app_version for one in workers if liveness(one, now) in ("live", "late"))
+    having = Counter(one.app_version for one in crew if holds_lease(one, now))
     needing: Counter[str] = Counter()
     for group in activity.active(lambda runs: runs):
         needing[group.app_version or ""] += group.count

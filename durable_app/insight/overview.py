@@ -15,10 +15,10 @@ from durable_app.errors import InvalidOptionError
 from durable_app.insight.health import Banner, Look, Onlooker, banners, health, look, sight_of
 from durable_app.limits import RateLimit
 from durable_app.store import activity
-from durable_app.store.activity import Ended, Failed, Group
+from durable_app.store.activity import Ended, Failed, Group, Pace
 from durable_app.store.queues import QueueState
 
-__all__ = ["Banner", "Overview", "health", "overview"]
+__all__ = ["Banner", "Overview", "Pace", "health", "overview", "paces"]
 
 LONGEST_WINDOW = timedelta(days=366)
 
@@ -32,6 +32,9 @@ SAMPLE = 5_000
 
 MOST_FAILURES = 10
 """Kinds of failure that are told of."""
+
+MOST_PACES = 10
+"""Workflows whose durations are told of."""
 
 OUTCOMES = {"SUCCESS": "succeeded", "CANCELLED": "cancelled"}
 """What an ended run's status counts as; all else has failed."""
@@ -126,7 +129,7 @@ class Workers:
     live: int
     quiet: int
     """Live ones that were asked to take nothing more."""
-    stale: int
+    silent: int
     """Those whose lease has run out without a word."""
     slots: int
     """How many runs the live ones execute at once."""
@@ -194,6 +197,16 @@ def throughput(window: timedelta, actor: Onlooker | None = None) -> tuple[timede
     at, width = clock.now(), bin_of(window)
     ends = activity.ended(at - window, width, sight_of(actor))
     return width, _throughput(ends, _spans(at - window, at, width))
+
+
+def paces(window: timedelta, actor: Onlooker | None = None) -> list[Pace]:
+    """Return how long the runs took that succeeded within a window, by workflow, the slowest first.
+
+    One statement that looks at each of them: not for a page that is to be there at once. Raises what
+    ``overview`` raises.
+    """
+    _check(window)
+    return activity.paces(clock.now() - window, sight_of(actor), MOST_PACES)
 
 
 def _check(window: timedelta) -> None:
@@ -331,7 +344,7 @@ def _workers(seen: Look) -> Workers:
     return Workers(
         live=len(live),
         quiet=sum(bool(worker.asked_to) for worker in live),
-        stale=len(seen.workers) - len(live),
+        silent=len(seen.workers) - len(live),
         slots=sum(worker.slots for worker in live),
         versions=tuple(sorted(versions.items())),
         latest=seen.latest,

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from durable_app import clock
-from durable_app.insight.liveness import liveness, serves
+from durable_app.insight.liveness import holds_lease, serves
 from durable_app.insight.timeline import short
 from durable_app.limits import Limits, RateLimit
 from durable_app.store.occupancy import Occupancy
@@ -22,7 +22,7 @@ def _hold_ups(found: Occupancy, workers: Iterable[Any]) -> Iterator[str]:
         yield "There is no queue of this name: its runs wait until code declares it, or somebody creates it."
         return
     if state.is_paused:
-        until = f" until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC" if state.paused_until else ""
+        until = f" until {clock.shown(state.paused_until)}" if state.paused_until else ""
         yield f"It is paused{until}."
     if found.waiting and not is_attended(state.name, workers):
         yield "Runs wait, and no live worker serves it."
@@ -61,4 +61,4 @@ def in_words(limit: int | RateLimit | None) -> str:
 def is_attended(queue: str, workers: Iterable[Any]) -> bool:
     """Return whether a live worker serves a queue."""
     now = clock.now()
-    return any(liveness(one, now) in ("live", "late") and serves(one, queue) for one in workers)
+    return any(holds_lease(one, now) and serves(one, queue) for one in workers)

@@ -5,10 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from durable_app import clock
+from durable_app.insight import payloads
+from durable_app.insight.liveness import liveness
 from durable_app.insight.timeline import short
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.store import audit, diagnosis, occupancy, workers
+from durable_app.store import activity, audit, diagnosis, listing, occupancy, workers
 from durable_app.store.occupancy import Occupancy
+
+LONGEST = 500
+"""Characters of an error's message that a headline has; the run's values have all of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +26,8 @@ class Reason:
     """Whether it will not go on by itself."""
 
 
-def why(run: Any) -> Reason:
-    """Return why a run is where it is."""
+def why(run: Any, *, may_see: bool = True) -> Reason:
+    """Return why a run is where it is; ``may_see`` tells whether the reader may see its payloads."""
     match run.status:
         case "ENQUEUED":
             return _enqueued(run)
@@ -41,34 +46,51 @@ def why(run: Any) -> Reason:
                 is_problem=True,
             )
         case "ERROR":
-            return Reason(headline="Its function raised an error.", is_problem=True)
+            return _failed(run, may_see=may_see)
         case _:
             return Reason(headline="Its function returned.")
 
 
 def _enqueued(run: Any) -> Reason:
-    name = run.queue_name or ""
-    found = occupancy.occupancy(name)
+    found = occupancy.occupancy(run.queue_name or "")
+    never = _never(found, run) or _nobody(run)
+    if never:
+        return Reason(headline=never, is_problem=True)
     place = occupancy.place_in_line(run)
-    facts = [f"{place} runs come before it." if place else "It is the next one."]
-    nobody = diagnosis.why_not_taken(run, diagnosis.fleet())
-    if nobody:
-        return Reason(headline=nobody, facts=tuple(facts), is_problem=True)
+    facts = ("It is the next one." if not place else f"{_runs(place)} before it.",)
+    held_up = "" if found is None else _held_up(found)
+    return Reason(headline=held_up or "It waits for a worker with room.", facts=facts)
+
+
+def _runs(count: int) -> str:
+    return "1 run comes" if count == 1 else f"{count} runs come"
+
+
+def _never(found: Occupancy | None, run: Any) -> str:
+    """Return why no worker will ever take a run from its queue as it stands; empty if one may."""
+    name = run.queue_name or ""
     if found is None and name != DEFAULT_QUEUE:
-        return Reason(headline=f"There is no queue {name!r}.", facts=tuple(facts), is_problem=True)
-    held_up = "" if found is None else _held_up(found, run)
-    return Reason(headline=held_up or "It waits for a worker with room.", facts=tuple(facts))
+        return f"There is no queue {name!r}."
+    if found is not None and found.queue.limits.is_partitioned and run.partition_key is None:
+        return f"The queue {name!r} is partitioned, and the run has no partition key."
+    return ""
 
 
-def _held_up(found: Occupancy, run: Any) -> str:
+def _nobody(run: Any) -> str:
+    """Return why none of the present workers takes a run; empty if one does."""
+    nobody = diagnosis.why_not_taken(run, diagnosis.fleet())
+    if nobody or any(worker.serves(run.queue_name) for worker in activity.workers()):
+        return nobody
+    return f"No live worker serves the queue {run.queue_name!r}."
+
+
+def _held_up(found: Occupancy) -> str:
     """Return which of its queue's limits keeps a run waiting; empty if none does."""
     state, now = found.queue, clock.now()
     if state.is_paused:
-        until = f" until {state.paused_until:%Y-%m-%d %H:%M:%S}" if state.paused_until else ""
+        until = f" until {clock.shown(state.paused_until)}" if state.paused_until else ""
         reason = f" ({state.pause_reason})" if state.pause_reason else ""
         return f"The queue {state.name!r} is paused{until}{reason}."
-    if state.limits.is_partitioned and run.partition_key is None:
-        return f"The queue {state.name!r} is partitioned, and the run has no partition key."
     if state.limits.concurrency is not None and found.running >= state.limits.concurrency:
         return f"The queue's limit is reached: {found.running} of {state.limits.concurrency} run."
     if found.next_start_at is not None and state.limits.limiter is not None:
@@ -97,9 +119,14 @@ def _pending(run: Any) -> Reason:
         return Reason(headline="The worker that took it is gone; the run will be recovered.")
     age = short(clock.now() - worker.heartbeat_at)
     facts = (f"Worker {worker.name}, last heartbeat {age} ago.", f"Attempt {run.attempt}.")
-    if worker.stopped_at is not None or worker.expires_at < clock.now():
-        return Reason(headline=f"Its worker {worker.name} is dead; the run will be recovered.", facts=facts)
-    return Reason(headline=f"It executes on {worker.name}.", facts=facts)
+    match liveness(worker, clock.now()):
+        case "ended":
+            headline = f"Its worker {worker.name} has ended; the run will be recovered."
+        case "silent":
+            headline = f"Its worker {worker.name} is silent: its lease is over; the run will be recovered."
+        case _:
+            headline = f"It executes on {worker.name}."
+    return Reason(headline=headline, facts=facts)
 
 
 def _waiting(run: Any) -> Reason:
@@ -109,13 +136,30 @@ def _waiting(run: Any) -> Reason:
     return Reason(headline=f"It waits for {run.waiting_for or 'its time'}.", facts=facts)
 
 
+def _failed(run: Any, *, may_see: bool) -> Reason:
+    """Tell the error's class, its message to those who may see it, and the last step that failed."""
+    error = payloads.failure(run.error, may_see=may_see)
+    kind = error.kind.removeprefix("builtins.") if error is not None else ""
+    said = f": {_cut(error.message)}" if error is not None and error.message else "."
+    step = listing.last_failed_step(run.pk)
+    return Reason(
+        headline=f"Its function raised {kind or 'an error'}{said}",
+        facts=() if step is None else (f"The last step that failed is {step[0]}, {step[1]}.",),
+        is_problem=True,
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 def _cancelled(run: Any) -> Reason:
     deed = audit.last(run.workflow_id, "cancel")
     if deed is not None:
         why_so = f": {deed.reason}" if deed.reason else ""
-        return Reason(headline=f"{deed.actor_label} cancelled it at {deed.at:%Y-%m-%d %H:%M:%S}{why_so}.")
+        return Reason(headline=f"{deed.actor_label} cancelled it at {clock.shown(deed.at)}{why_so}.")
     if run.deadline_at is not None and run.finished_at is not None and run.deadline_at <= run.finished_at:
-        return Reason(headline=f"Its deadline passed at {run.deadline_at:%Y-%m-%d %H:%M:%S}.")
+        return Reason(headline=f"Its deadline passed at {clock.shown(run.deadline_at)}.")
     return Reason(headline="It was cancelled by code, or with its parent.")
 
 
@@ -123,4 +167,4 @@ def _in(time: datetime | None) -> str:
     if time is None:
         return "at some time"
     left = time - clock.now()
-    return f"{time:%Y-%m-%d %H:%M:%S} (in {short(left)})" if left.total_seconds() > 0 else "now"
+    return f"{clock.shown(time)} (in {short(left)})" if left.total_seconds() > 0 else "now"

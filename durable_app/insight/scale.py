@@ -10,7 +10,13 @@ IDLE_SHARE = 0.6
 SQUEEZED = 0.12
 """The share of the line that such a stretch is drawn with."""
 
+LETTER = 0.013
+"""The share of the line that a letter of a label takes, on a narrow page."""
+
 Stretch = tuple[datetime, datetime]
+
+Mark = tuple[float, str]
+"""A place on the line, and its label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +32,7 @@ class Scale:
         """Return the scale of a stretch; ``busy`` is what must not be drawn short."""
         end = max(end, start + timedelta(milliseconds=1))
         gap = max(_gaps(start, end, sorted(busy)), key=_length, default=None)
-        if gap is None or _length(gap) < IDLE_SHARE * (end - start):
+        if gap is None or gap == (start, end) or _length(gap) < IDLE_SHARE * (end - start):
             return cls(start=start, end=end)
         return cls(start=start, end=end, idle=gap)
 
@@ -44,6 +50,26 @@ class Scale:
         inside = (min(time, ended) - began) / (ended - began) * SQUEEZED
         after = max(time - ended, timedelta(0)) / timedelta(seconds=1) * share
         return before + inside + after
+
+
+def apart(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Return the first and the last mark, and those between them whose labels have room beside the others."""
+    if len(marks) < 2:
+        return tuple(marks)
+    first, *between, last = marks
+    found = [first]
+    for mark in between:
+        if _edges(found[-1])[1] < _edges(mark)[0] and _edges(mark)[1] < _edges(last)[0]:
+            found.append(mark)
+    return (*found, last)
+
+
+def _edges(mark: Mark) -> tuple[float, float]:
+    """Return where a label begins and ends; it stands about its place, but does not leave the line."""
+    place, label = mark
+    width = (len(label) + 1) * LETTER
+    left = min(max(0.0, place - width / 2), 1 - width)
+    return left, left + width
 
 
 def _gaps(start: datetime, end: datetime, busy: Sequence[Stretch]) -> list[Stretch]:

@@ -3,51 +3,14 @@
 Pure: rows go in, places between 0 and 1 come out. The admin draws them, the REST API serves them.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
-from durable_app.insight.scale import Scale
+from durable_app.insight.history import RETRY, WAITS, History, Present, RunRow, StepRow, place_of, state_of
+from durable_app.insight.scale import Scale, apart
 
 MOST_ROWS = 200
-
-WAITS = frozenset(
-    {"durable.sleep", "durable.recv", "durable.getEvent", "durable.getResult", "durable.waitFirst"}
-)
-TIMED = frozenset({"durable.recv", "durable.getEvent"})
-"""Operations whose next position records only the deadline of their wait."""
-
-RETRY = "durable.retry"
-"""A failed try, which stands below its step's position, with the pause after it."""
-
-
-class RunRow(Protocol):
-    """What the timeline needs to know of a run."""
-
-    workflow_id: str
-    name: str
-    status: str
-    waiting_for: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    forked_from: str | None
-
-
-class StepRow(Protocol):
-    """What the timeline needs to know of a recorded step."""
-
-    position: int
-    branch: str
-    name: str
-    error: str | None
-    child_workflow_id: str | None
-    started_at: datetime
-    finished_at: datetime
-    tries: int
-    attempt: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,28 +70,26 @@ def timeline(
     run: RunRow, steps: Sequence[StepRow], children: dict[str, RunRow], now: datetime, most: int = MOST_ROWS
 ) -> Timeline:
     """Draw a run; ``children`` are the runs its steps started, by id."""
-    end = run.finished_at or now
+    history = History(run, steps, now)
+    end, present = history.end, history.present
+    scale = Scale.over(run.created_at, end, _busy(history, present))
     shown = list(steps)[:most]
-    busy = [(step.started_at, min(step.finished_at, end)) for step in steps if step.name not in WAITS]
-    scale = Scale.over(run.created_at, end, busy)
-    rows = [_run_row(run, scale, end)]
-    backoffs = _backoffs(steps)
-    timers = _timers(steps)
-    reached = run.started_at or run.created_at
+    rows: list[Row] = []
+    reached = history.began_at or run.created_at
     for step in shown:
-        if step.name == RETRY or (step.position, step.branch) in timers:
+        if step.name == RETRY or place_of(step) in history.deadlines:
             continue
         # What parked is recorded with the start of its last look; it waited since what came before it.
         since = min(step.started_at, reached) if step.name in WAITS and not step.branch else step.started_at
-        rows.append(_step_row(step, since, scale, end, backoffs[step.position, step.branch]))
+        rows.append(_step_row(step, since, scale, history))
         reached = max(reached, step.finished_at)
         child = children.get(step.child_workflow_id or "")
         if child is not None and step.name not in WAITS:
             rows.append(_child_row(child, scale, now))
-    if run.finished_at is None:
-        rows.append(_current_row(run, steps, scale, now))
+    if present is not None:
+        rows.append(_present_row(present, scale, history))
     return Timeline(
-        rows=tuple(rows),
+        rows=(_trunk_row(history, rows, scale), *rows),
         start=run.created_at,
         end=end,
         now=None if run.finished_at is not None else scale.at(now),
@@ -139,33 +100,15 @@ def timeline(
     )
 
 
-def _backoffs(steps: Iterable[StepRow]) -> defaultdict[tuple[int, str], list[StepRow]]:
-    """Return the failed tries of each step that has recorded any, by its place."""
-    found: defaultdict[tuple[int, str], list[StepRow]] = defaultdict(list)
-    for step in steps:
-        if step.name == RETRY:
-            found[step.position, _above(step.branch)].append(step)
-    return found
-
-
-def _timers(steps: Sequence[StepRow]) -> set[tuple[int, str]]:
-    """Return the places that record only until when another operation was to wait."""
-    timed = {(step.position + 1, step.branch) for step in steps if step.name in TIMED}
-    return {
-        (step.position, step.branch)
-        for step in steps
-        if step.name == "durable.sleep" and ((step.position, step.branch) in timed or _is_below(step.branch))
-    }
-
-
-def _is_below(branch: str) -> bool:
-    """Whether a place belongs to another operation: it stands in that one's branch 0, which no gather has."""
-    return branch.split(".")[-2:-1] == ["0"]
-
-
-def _above(branch: str) -> str:
-    """Return the branch of the operation that a place belongs to."""
-    return ".".join(branch.split(".")[:-2])
+def _busy(history: History, present: Present | None) -> list[tuple[datetime, datetime]]:
+    """Return the stretches that must not be drawn short."""
+    busy = [
+        (step.started_at, min(step.finished_at, history.end))
+        for step in history.steps
+        if step.name not in WAITS
+    ]
+    is_executing = present is not None and present.state == "running"
+    return [*busy, (present.since, history.end)] if present is not None and is_executing else busy
 
 
 def _segment(scale: Scale, kind: str, start: datetime, end: datetime, title: str) -> Segment:
@@ -173,62 +116,80 @@ def _segment(scale: Scale, kind: str, start: datetime, end: datetime, title: str
     return Segment(kind=kind, start=left, width=max(0.0, scale.at(end) - left), title=title)
 
 
-def _run_row(run: RunRow, scale: Scale, end: datetime) -> Row:
-    began = run.started_at or end
-    segments = [
-        _segment(scale, "queued", run.created_at, began, f"queued for {short(began - run.created_at)}")
-    ]
-    state = _state(run)
-    if run.started_at is not None:
-        kind = {"done": "done", "failed": "failed"}.get(state, "running")
-        segments.append(_segment(scale, kind, began, end, f"{run.status}, {short(end - began)}"))
+Hole = tuple[datetime, datetime, str]
+"""A stretch in which a run does not execute, and what it does instead."""
+
+
+def _run_row(run: RunRow, began: datetime | None, end: datetime, scale: Scale, holes: Iterable[Hole]) -> Row:
+    until = began or end
+    waited = max(until - run.created_at, timedelta(0))
+    segments = [_segment(scale, "queued", run.created_at, until, f"queued for {short(waited)}")]
+    state = state_of(run)
+    if began is not None:
+        usual = state if state in ("done", "failed") else "running"
+        for kind, start, stop in _pieces(usual, began, end, holes):
+            title = (
+                f"{run.status}, {short(end - began)}"
+                if kind == usual
+                else f"{kind} for {short(stop - start)}"
+            )
+            segments.append(_segment(scale, kind, start, stop, title))
     return Row(
         step_id="",
         label=run.name,
         depth=0,
         state=state,
-        started_at=run.started_at,
+        started_at=began,
         finished_at=run.finished_at,
         segments=tuple(segments),
     )
 
 
-def _state(run: RunRow) -> str:
-    match run.status:
-        case "SUCCESS":
-            return "done"
-        case "ENQUEUED" | "DELAYED":
-            return "queued"
-        case "PENDING":
-            return "running"
-        case "WAITING":
-            return "waiting"
-        case _:
-            return "failed"
+def _pieces(
+    usual: str, start: datetime, end: datetime, holes: Iterable[Hole]
+) -> list[tuple[str, datetime, datetime]]:
+    """Return a stretch of time cut at its holes; empty pieces are left out."""
+    found = []
+    for began, ended, kind in sorted(holes):
+        began, ended = max(began, start), min(ended, end)
+        if began < ended:
+            found += [(usual, start, began), (kind, began, ended)]
+            start = ended
+    return [piece for piece in (*found, (usual, start, end)) if piece[1] < piece[2]]
 
 
-def _step_row(
-    step: StepRow, since: datetime, scale: Scale, end: datetime, backoffs: Iterable[StepRow]
-) -> Row:
-    finished = min(step.finished_at, end)
-    is_copied = finished < scale.start
+def _trunk_row(history: History, rows: Sequence[Row], scale: Scale) -> Row:
+    """Return the run's own row; where its trunk waits, the run waits."""
+    trunk = [row for row in rows if row.depth == 1 and row.state != "copied"]
+    holes = [
+        (row.started_at, row.finished_at or history.end, one.kind)
+        for row in trunk
+        for one in row.segments[:1]
+        if one.kind in ("waiting", "queued") and row.started_at is not None
+    ]
+    return _run_row(history.run, history.began_at, history.end, scale, holes)
+
+
+def _step_row(step: StepRow, since: datetime, scale: Scale, history: History) -> Row:
+    finished = min(step.finished_at, history.end)
+    is_copied, is_asleep = finished < scale.start, history.is_asleep(step)
     state = "copied" if is_copied else "failed" if step.error is not None else "done"
+    state = "waiting" if is_asleep else state
     kind = "waiting" if step.name in WAITS and state == "done" else state
     title = f"{step.name}: {short(finished - since)}"
     if step.tries > 1:
         title += f", {step.tries} tries"
     segments = [_segment(scale, kind, since, finished, title)]
-    for pause in backoffs:
-        segments.append(
-            _segment(scale, "waiting", pause.started_at, min(pause.finished_at, finished), "back-off")
-        )
+    for pause in history.backoffs[place_of(step)]:
+        stop = min(pause.finished_at, finished)
+        segments.append(_segment(scale, "waiting", pause.started_at, stop, "back-off"))
     return Row(
         step_id=f"{step.position}.{step.branch}" if step.branch else str(step.position),
         label=step.name,
         depth=1 + (step.branch.count(".") + 1) // 2,
         state=state,
         started_at=since,
-        finished_at=finished,
+        finished_at=None if is_asleep and history.run.finished_at is None else finished,
         tries=step.tries,
         child_workflow_id=step.child_workflow_id or "",
         segments=tuple(segments),
@@ -236,33 +197,24 @@ def _step_row(
 
 
 def _child_row(child: RunRow, scale: Scale, now: datetime) -> Row:
-    row = _run_row(child, scale, child.finished_at or now)
-    return Row(
-        step_id="",
-        label=f"↳ {child.name}",
-        depth=2,
-        state=row.state,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        child_workflow_id=child.workflow_id,
-        segments=row.segments,
-    )
+    end = child.finished_at or now
+    holes = [(child.updated_at, end, "waiting")] if child.status == "WAITING" else []
+    row = _run_row(child, child.started_at, end, scale, holes)
+    return replace(row, label=f"↳ {child.name}", depth=2, child_workflow_id=child.workflow_id)
 
 
-def _current_row(run: RunRow, steps: Sequence[StepRow], scale: Scale, now: datetime) -> Row:
-    """Return what the run does at this moment, which no step has recorded yet."""
-    last = max((min(step.finished_at, now) for step in steps), default=run.started_at or run.created_at)
-    since = max(last, run.started_at or run.created_at)
-    state = _state(run)
-    label = {"running": "running", "waiting": run.waiting_for or "waiting"}.get(state, "in the queue")
+def _present_row(present: Present, scale: Scale, history: History) -> Row:
+    """Return what the run does at this moment, or did when it was ended from outside."""
+    end, finished = history.end, history.run.finished_at
+    title = f"{present.label} for {short(end - present.since)}"
     return Row(
         step_id="",
-        label=label,
+        label=present.label,
         depth=1,
-        state=state,
-        started_at=since,
-        finished_at=None,
-        segments=(_segment(scale, state, since, now, f"{label} for {short(now - since)}"),),
+        state=present.state,
+        started_at=present.since,
+        finished_at=finished,
+        segments=(_segment(scale, present.state, present.since, end, title),),
     )
 
 
@@ -271,7 +223,7 @@ def _ticks(scale: Scale) -> tuple[tuple[float, str], ...]:
     times = [scale.start + span * part / 4 for part in range(5)]
     if scale.idle is not None:
         times = [scale.start, *scale.idle, scale.end]
-    return tuple((scale.at(time), short(time - scale.start)) for time in times)
+    return apart([(scale.at(time), short(time - scale.start)) for time in times])
 
 
 def short(span: timedelta) -> str:

@@ -138,6 +138,7 @@ class Migration(migrations.Migration):
                 ("stopped_at", models.DateTimeField(null=True)),
                 ("asked_to", models.CharField(blank=True, default="", max_length=16)),
                 ("queues", models.JSONField(blank=True, default=list)),
+                ("excluded", models.JSONField(blank=True, default=list)),
                 ("slots", models.PositiveIntegerField(default=0)),
             ],
             options={

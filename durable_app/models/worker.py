@@ -32,6 +32,8 @@ class Worker(models.Model):
     """What an operator asked of it: "quiet" (take nothing more) or "stop" (and end after that)."""
     queues = models.JSONField(default=list, blank=True)
     """Names of the queues it serves; empty: all."""
+    excluded = models.JSONField(default=list, blank=True)
+    """Names of the queues that it does not serve, of all."""
     slots = models.PositiveIntegerField(default=0)
     """How many runs it executes at once."""
 

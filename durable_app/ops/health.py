@@ -30,7 +30,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Answer 200 if the database answers and has all migrations, else 503.
 
-    With ``?require=workers`` also 503 if runs wait in a queue that no live worker serves.
+    With ``?require=workers`` also 503 if runs wait in a queue that no live worker serves, or that does not
+    exist.
     """
     found: dict[str, Any] = {"database": _database()}
     if found["database"] != OK:
@@ -38,10 +39,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     found["migrations"] = OK if is_migrated() else "missing: run `manage.py migrate`"
     if found["migrations"] != OK:
         return _answer(found)
-    unserved = gauges.unserved_queues()
-    found["workers"] = OK if not unserved else f"runs wait, and no worker serves: {', '.join(unserved)}"
+    found["workers"] = _workers()
     tolerated = () if request.GET.get("require") == "workers" else ("workers",)
     return _answer(found, tolerated)
+
+
+def _workers() -> str:
+    missing, idle = gauges.unserved_queues()
+    told = {"in queues that do not exist": missing, "and no worker serves": idle}
+    return "; ".join(f"runs wait {what}: {', '.join(names)}" for what, names in told.items() if names) or OK
 
 
 def _database() -> str:

@@ -61,7 +61,7 @@ def _counts() -> list[Family]:
     counts = {
         "workflow_delayed_count": (f"Runs that wait for their time to be enqueued, {UP_TO}.", found.delayed),
         "workflow_waiting_count": (f"Runs that are parked, {UP_TO}.", found.waiting),
-        "approval_open_count": (f"Questions that nobody has answered, {UP_TO}.", found.approvals),
+        "approval_open_count": (f"Questions that wait for an answer, {UP_TO}.", found.approvals),
         "schedule_overdue_count": ("Schedules whose tick nobody has fired.", found.overdue_schedules),
     }
     return [gauge(name, said, [({}, count)]) for name, (said, count) in counts.items()]
@@ -69,13 +69,13 @@ def _counts() -> list[Family]:
 
 def _workers(crews: list[Crew]) -> list[Family]:
     labels = [
-        {"status": "HEALTHY" if one.is_alive else "DEAD", "application_version": one.app_version}
+        {"status": "HEALTHY" if one.is_live else "DEAD", "application_version": one.app_version}
         for one in crews
     ]
     return [
         gauge(
             "executor_count",
-            "Workers that have not ended; dead are those whose lease is over.",
+            "Workers that have not ended; DEAD are the silent ones, whose lease is over.",
             zip(labels, (one.workers for one in crews), strict=True),
         ),
         gauge(

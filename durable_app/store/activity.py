@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from operator import or_
+from itertools import groupby
+from operator import itemgetter, or_
 from typing import Any
 
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Count, F, Max, Min, Q
-from django.db.models.functions import Left
+from django.db.models import BooleanField, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Window
+from django.db.models.functions import Left, RowNumber
 
 from durable_app import clock
 from durable_app.models import QueueStart, Schedule, ScheduleStatus, Status, Wait, Worker, Workflow
@@ -31,12 +32,13 @@ HEAD = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Active runs of one queue, version and status."""
+    """Active runs of one queue, version and status, with a partition key or without."""
 
     queue_name: str | None
     """None: called directly."""
     app_version: str | None
     status: str
+    has_key: bool
     count: int
     oldest_at: datetime | None
     """Since when the run stands in its queue that has stood there longest."""
@@ -44,7 +46,7 @@ class Group:
 
 @database.retried
 def active(sight: Sight) -> list[Group]:
-    """Return the runs that have not ended, counted by queue, version and status."""
+    """Return the runs that have not ended, counted by queue, version, status and whether they have a key."""
     runs = sight(_runs())
     # A part for each partial index; every parked run has a time to wake at, or a row of ``Wait``.
     waits = Wait.objects.using(database.alias()).values("workflow_id")
@@ -53,12 +55,14 @@ def active(sight: Sight) -> list[Group]:
     parts.append(runs.filter(status=Status.WAITING, wake_at__isnull=True, pk__in=waits))
     first, *others = [_counted(part) for part in parts]
     with limited():
-        return [Group(**row) for row in first.union(*others, all=True)]
+        rows = list(first.union(*others, all=True))
+    return [Group(**{**row, "has_key": bool(row["has_key"])}) for row in rows]
 
 
 def _counted(runs: Any) -> Any:
-    groups = runs.order_by().values("queue_name", "app_version", "status")
-    return groups.annotate(count=Count("pk"), oldest_at=Min("enqueued_at"))
+    has_key = ExpressionWrapper(Q(partition_key__isnull=False), BooleanField())
+    groups = runs.order_by().values("queue_name", "app_version", "status", has_key=has_key)
+    return groups.annotate(count=Count("*"), oldest_at=Min("enqueued_at"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +82,7 @@ def ended(since: datetime, bucket: timedelta, sight: Sight) -> list[Ended]:
     grouping = Grouping(columns={"queue_name": "queue_name", "status": "status"}, bucket=bucket)
     runs = sight(_runs()).filter(finished_at__gte=since).order_by()
     with limited():
-        rows = grouping.measured(runs, "finished_at", {"count": Count("pk")})
+        rows = grouping.measured(runs, "finished_at", {"count": Count("*")})
     keys = [(grouping.key(row), row["count"]) for row in rows]
     return [Ended(since=key.pop("bucket"), count=count, **key) for key, count in keys]
 
@@ -101,6 +105,48 @@ def failed(since: datetime, sight: Sight, most: int) -> list[Failed]:
     rows = runs.order_by("-finished_at").values("name", "status", "finished_at", head=Left("error", HEAD))
     with limited():
         return [Failed(error=row.pop("head"), **row) for row in rows[:most]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How long a workflow's runs took that succeeded within a window, their waits included."""
+
+    name: str
+    count: int
+    median: timedelta
+    p95: timedelta
+    """Of twenty runs nineteen took no longer."""
+
+
+@database.retried
+def paces(since: datetime, sight: Sight, most: int) -> list[Pace]:
+    """Return how long the runs took that succeeded since a time, by workflow: the slowest, at most so many.
+
+    Percentiles are by nearest rank, in one statement that every database understands.
+    """
+    runs = sight(_runs()).filter(finished_at__gte=since, status=Status.SUCCESS, started_at__isnull=False)
+    took = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
+    ranked = runs.annotate(
+        took=took,
+        place=Window(RowNumber(), partition_by=[F("name")], order_by=[took.asc()]),
+        total=Window(Count("pk"), partition_by=[F("name")]),
+    )
+    found = ranked.filter(_is_at(50) | _is_at(95)).order_by().values_list("name", "total", "place", "took")
+    with limited():
+        rows = sorted(found)
+    paces = [_pace(name, list(group)) for name, group in groupby(rows, key=itemgetter(0))]
+    return sorted(paces, key=lambda one: (-one.p95, one.name))[:most]
+
+
+def _is_at(percent: int) -> Q:
+    """Return the condition of the nearest rank: the least place that so many of a hundred are not beyond."""
+    return Q(place__gte=F("total") * percent / 100.0, place__lt=F("total") * percent / 100.0 + 1)
+
+
+def _pace(name: str, rows: list[Any]) -> Pace:
+    """Return what two rows, or one that is both, say; the lower place comes first."""
+    (_name, count, _place, median), (*_last, p95) = rows[0], rows[-1]
+    return Pace(name=name, count=count, median=median, p95=p95)
 
 
 @database.retried
@@ -151,15 +197,21 @@ class WorkerState:
     name: str
     app_version: str
     queues: tuple[str, ...]
-    """The queues it serves; empty: all."""
+    """The queues it serves; empty: all but those excluded."""
+    excluded: tuple[str, ...]
     slots: int
     asked_to: str
     is_live: bool
     """Whether its lease is valid."""
 
     def serves(self, queue: str) -> bool:
-        """Return whether it takes runs of a queue, or may do so: what it excludes is not known."""
-        return self.is_live and not self.asked_to and (not self.queues or queue in self.queues)
+        """Return whether it takes runs of a queue."""
+        return self.is_live and not self.asked_to and takes(self, queue)
+
+
+def takes(worker: Any, queue: str) -> bool:
+    """Return whether a queue is one of those that a worker serves."""
+    return queue not in worker.excluded and (not worker.queues or queue in worker.queues)
 
 
 @database.retried
@@ -172,6 +224,7 @@ def workers() -> list[WorkerState]:
             name=row.name,
             app_version=row.app_version,
             queues=tuple(row.queues),
+            excluded=tuple(row.excluded),
             slots=row.slots,
             asked_to=row.asked_to,
             is_live=row.expires_at > now,

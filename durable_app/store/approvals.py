@@ -5,12 +5,39 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from durable_app import clock
 from durable_app.models import Approval, Workflow
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
-from durable_app.store.records import Checkpoint
+from durable_app.store.records import Checkpoint, Position
 from durable_app.store.steps import fence, landed, record_within
+
+TOPIC = "durable.approval."
+"""What the topics of answers begin with."""
+
+IS_OPEN = Q(closed_at__isnull=True, workflow__status__in=ACTIVE)
+"""What can be answered: the inbox. Runs that are ended from outside leave their questions open."""
+
+
+def is_open(question: Approval) -> bool:
+    """Return whether a question is in the inbox: the rule of ``IS_OPEN``, for a row."""
+    return question.closed_at is None and question.workflow.status in ACTIVE
+
+
+def topic_of(position: Position) -> str:
+    """Return the topic of the message that answers the question at a position."""
+    return f"{TOPIC}{position.step_id}"
+
+
+def in_words(run: int, topic: str) -> str | None:
+    """Return what a run waits for that waits for a message of a topic; None if that is no answer."""
+    if not topic.startswith(TOPIC):
+        return None
+    rows = _rows().filter(workflow_id=run, closed_at__isnull=True).only("position", "branch", "title")
+    asked = [row for row in rows if topic_of(Position(row.position, row.branch)) == topic]
+    return f"approval {asked[0].pk}: {asked[0].title}" if asked else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,8 +137,7 @@ def visible(sees: Callable[[Any], Any]) -> Any:
 
 def waiting() -> Any:
     """Return the questions that can be answered now, oldest first; those of ended runs cannot."""
-    found = _rows().filter(closed_at__isnull=True, workflow__status__in=ACTIVE)
-    return found.select_related("workflow").order_by("pk")
+    return _rows().filter(IS_OPEN).select_related("workflow").order_by("pk")
 
 
 def _rows() -> Any:

@@ -67,10 +67,13 @@ def last(target_id: str, verb: str) -> AuditEvent | None:
 
 
 @database.retried
-def newest(target_kind: str, target_id: str, most: int) -> list[AuditEvent]:
-    """Return what was last done, or tried, to a target; the newest first."""
+def newest(target_kind: str, target_id: str, most: int, among: Sight = lambda rows: rows) -> list[AuditEvent]:
+    """Return what was last done, or tried, to a target; the newest first.
+
+    ``among`` leaves out what the asker may not know of.
+    """
     rows = AuditEvent.objects.using(database.alias()).filter(target_id=target_id, target_kind=target_kind)
-    return list(rows.order_by("-pk")[:most])
+    return list(among(rows).order_by("-pk")[:most])
 
 
 @database.retried

@@ -87,6 +87,13 @@ def find(number: int, among: Sight = lambda rows: rows) -> BulkOperation | None:
 
 
 @database.retried
+def of_run(workflow_id: str, among: Sight) -> BulkOperation | None:
+    """Return the operation that a run carries out, if it is among those that the asker may know of."""
+    found: BulkOperation | None = among(_rows().filter(workflow_id=workflow_id)).first()
+    return found
+
+
+@database.retried
 def newest(limit: int) -> list[BulkOperation]:
     """Return the newest bulk operations."""
     return list(_rows().order_by("-pk")[:limit])
@@ -151,6 +158,19 @@ def wrote(number: int, runs: int, come_past: int) -> None:
 def finish(number: int, file: str = "") -> None:
     """Note that nothing is left to do, and the file that came of it."""
     _rows().filter(pk=number, finished_at__isnull=True).update(finished_at=clock.now(), file=file)
+
+
+@database.retried
+def with_files(before: datetime, limit: int) -> list[tuple[int, str]]:
+    """Return the oldest of the operations that ended before a time and left a file: number and file."""
+    rows = _rows().filter(finished_at__lt=before).exclude(file="")
+    return list(rows.order_by("finished_at", "pk").values_list("pk", "file")[:limit])
+
+
+@database.retried
+def forget_file(number: int) -> None:
+    """Note that an operation's file is deleted."""
+    _rows().filter(pk=number).update(file="")
 
 
 @database.retried

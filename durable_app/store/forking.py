@@ -38,6 +38,8 @@ class Fork:
     partition_key: str | None = None
     timeout: timedelta | None = None
     replacement_children: dict[str, str] = field(default_factory=dict)
+    inputs: str | None = None
+    """The text of its own arguments, in the original's format; None: the original's arguments."""
 
 
 _COPIED = (
@@ -77,7 +79,7 @@ def fork(plan: Fork) -> bool:
             updated_at=now,
             **{name: getattr(original, name) for name in _COPIED},
         )
-        copy.inputs = _moved(plan, copy.inputs, copy.serialization, places.inputs) or ""
+        copy.inputs = plan.inputs or _moved(plan, copy.inputs, copy.serialization, places.inputs) or ""
         copy.save(using=database.alias(), force_insert=True)
         _rows().filter(pk=original.pk).update(was_forked_from=True)
         _copy_history(original.pk, copy.pk, plan)
@@ -99,6 +101,13 @@ def failed_step(workflow_id: str) -> int:
         return 1
     position, error = last
     return int(position) if error is not None else int(position) + 1
+
+
+@database.retried
+def last_step(workflow_id: str) -> int:
+    """Return the highest position at which a run has recorded a step; 0 if there is none."""
+    steps = _all(Step).filter(workflow__workflow_id=workflow_id).order_by("-position")
+    return int(steps.values_list("position", flat=True).first() or 0)
 
 
 def _copy_history(original: int, copy: int, plan: Fork) -> None:

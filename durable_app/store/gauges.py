@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from django.db.models import Count, Min
 
 from durable_app import clock, conf
-from durable_app.models import Approval, Schedule, Status, Wait, Worker, Workflow
-from durable_app.store import activity, database
+from durable_app.models import Schedule, Status, Wait, Worker, Workflow
+from durable_app.store import activity, approvals, database
 from durable_app.store.observing import limited
 from durable_app.store.occupancy import COUNTED
 from durable_app.store.queues import all_queues
@@ -18,6 +18,9 @@ ANSWER_WITHIN = 2.0
 
 LOOK_WITHIN = 5.0
 """Seconds that one figure may take: a monitor waits for ten at most."""
+
+MOST_QUEUES = 1_000
+"""Queues with ready runs that are looked at."""
 
 
 class Line(NamedTuple):
@@ -40,9 +43,9 @@ class Running(NamedTuple):
 
 
 class Crew(NamedTuple):
-    """Workers of one version, alive or not."""
+    """Workers of one version, live or silent."""
 
-    is_alive: bool
+    is_live: bool
     app_version: str
     workers: int
     slots: int
@@ -65,10 +68,23 @@ def ask() -> None:
 
 @database.retried
 def lines() -> list[Line]:
-    """Return what is ready to be taken, from queues that have a row and from the default one."""
-    names = [state.name for state in all_queues() if state.has_ready]
+    """Return what is ready to be taken, also from queues that do not exist."""
     with limited(LOOK_WITHIN):
-        return [line for name in names for line in _line(name)]
+        return [line for name in _ready_names() for line in _line(name)]
+
+
+def _ready_names() -> list[str]:
+    """Return the queues that ready runs name, whether they exist or not: a look at the index for each."""
+    ready = _runs().filter(status=Status.ENQUEUED, queue_name__isnull=False)
+    names = ready.order_by("queue_name").values_list("queue_name", flat=True)
+    found: list[str] = []
+    while len(found) < MOST_QUEUES:
+        after = names.filter(queue_name__gt=found[-1]) if found else names
+        name = after.first()
+        if name is None:
+            break
+        found.append(name)
+    return found
 
 
 def _line(queue_name: str) -> list[Line]:
@@ -89,14 +105,14 @@ def running() -> list[Running]:
 def standing() -> Standing:
     """Return the other counts, each up to a limit."""
     delayed = _runs().filter(status=Status.DELAYED).order_by("run_after").values("pk")
-    approvals = Approval.objects.using(database.alias()).filter(closed_at__isnull=True).values("pk")
+    asked = approvals.waiting().values("pk")
     late = clock.now() - conf.options().SCHEDULE_GRACE
     overdue = Schedule.objects.using(database.alias()).filter(next_at__lt=late)
     with limited(LOOK_WITHIN):
         return Standing(
             delayed=delayed[:COUNTED].count(),
             waiting=_waiting(),
-            approvals=approvals[:COUNTED].count(),
+            approvals=asked[:COUNTED].count(),
             overdue_schedules=overdue.count(),
         )
 
@@ -111,7 +127,7 @@ def _waiting() -> int:
 
 @database.retried
 def crews() -> list[Crew]:
-    """Return the workers that have not ended, by version; one whose lease is over is dead."""
+    """Return the workers that have not ended, by version; one whose lease is over is silent."""
     now = clock.now()
     count: Counter[tuple[bool, str]] = Counter()
     slots: Counter[tuple[bool, str]] = Counter()
@@ -122,17 +138,30 @@ def crews() -> list[Crew]:
     return [Crew(*key, count[key], slots[key]) for key in sorted(count, reverse=True)]
 
 
+class Unserved(NamedTuple):
+    """Queues in which runs are ready, and nobody takes them."""
+
+    missing: list[str]
+    """Those that do not exist."""
+    idle: list[str]
+    """Those, not paused, that no live worker serves."""
+
+
 @database.retried
-def unserved_queues() -> list[str]:
-    """Return the queues, not paused, in which runs are ready and which no live worker serves."""
-    found = activity.workers()
-    idle = [
-        state.name
-        for state in all_queues()
-        if state.has_ready and not state.is_paused and not any(one.serves(state.name) for one in found)
-    ]
-    ready = _runs().filter(status=Status.ENQUEUED)
-    return [name for name in idle if ready.filter(queue_name=name).exists()]
+def unserved_queues() -> Unserved:
+    """Return the queues in which runs are ready that no live worker will take."""
+    states, workers = {state.name: state for state in all_queues()}, activity.workers()
+    ready = _ready_names()
+    return Unserved(
+        missing=[name for name in ready if name not in states],
+        idle=[
+            name
+            for name in ready
+            if name in states
+            and not states[name].is_paused
+            and not any(worker.serves(name) for worker in workers)
+        ],
+    )
 
 
 def _workers() -> Any:

@@ -35,7 +35,8 @@ PATIENCE = (0.005, 0.02, 0.1, 0.4)
 def cancel(workflow_ids: Iterable[str]) -> list[str]:
     """Cancel the active ones among these runs; return their ids.
 
-    The attempt stays: an execution learns of it when its next record is refused. A run whose row stays
+    The attempt stays: an execution learns of it when its next record is refused. So does the queue: who
+    cancelled too much finds the runs by it, and they go on where they were. A run whose row stays
     locked (by its own transactional step) is cancelled as soon as that has ended, by a worker.
     """
     left = list(workflow_ids)
@@ -112,7 +113,6 @@ def _cancel(rows: Any) -> list[str]:
         finished_at=now,
         updated_at=now,
         deduplication_id=None,
-        queue_name=None,
         started_at=None,
         worker_id=None,
         wake_at=None,

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from durable_app.errors import InvalidOptionError
 from durable_app.limits import DEFAULT_QUEUE
-from durable_app.models import Status, Step, Workflow, WorkflowQuerySet
+from durable_app.models import Status, Step, Wait, Workflow, WorkflowQuerySet
 from durable_app.models.workflow import ACTIVE
 from durable_app.store import database
 from durable_app.store.observing import limited
+from durable_app.store.waits import CODE
 
 Names = str | Iterable[str] | None
 
@@ -53,6 +54,8 @@ class Filter:
     was_forked_from: bool | None = None
     error_type: Names = None
     """Classes of the errors that runs ended with, each with its module."""
+    waiting_for: Names = None
+    """Kinds of what runs wait for, see ``KINDS``."""
     queues_only: bool = False
     attributes: dict[str, Any] | None = None
     start_time: Moment = None
@@ -87,6 +90,22 @@ _COMPARED = {
     "dequeued_after": "started_at__gte",
     "dequeued_before": "started_at__lte",
 }
+
+RETRY = "durable.retry"
+"""A failed try, which is no step of its own."""
+
+SAME_PLACE = 100
+"""Steps of one ``gather`` that are looked through for the last one."""
+
+NEWS = ("message", "event", "stream", "result")
+"""Kinds of what a parked run is told by others; it may wait for several."""
+
+KINDS = frozenset({*NEWS, "approval", "sleep", "code", "queue", "delay"})
+"""What a run can wait for: news, a person's answer, its time, code that fits its history, a worker that
+takes it, its start."""
+
+APPROVAL = Q(waiting_for__startswith="approval ")
+"""It is never waited for together with other news, but its title may say anything."""
 
 FILTERS = frozenset(field.name for field in fields(Filter))
 MOMENTS = frozenset(_COMPARED)
@@ -139,6 +158,8 @@ def matching(wanted: Filter) -> WorkflowQuerySet:
         found = found.filter(_has_prefix("workflow_id", wanted.workflow_id_prefix))
     if wanted.error_type is not None:
         found = found.filter(_has_prefix("error", _heads_of(wanted.error_type)))
+    if wanted.waiting_for is not None:
+        found = found.filter(_waits_for(wanted.waiting_for))
     if wanted.queues_only:
         found = found.filter(queue_name__isnull=False, status__in=ACTIVE)
     if wanted.attributes:
@@ -166,6 +187,29 @@ def _has_prefix(column: str, prefixes: Names) -> Q:
         return Q()
     conditions = [Q(Exact(Left(column, len(text)), text)) for text in texts]
     return reduce(or_, conditions, Q(pk__in=[]))
+
+
+def _waits_for(kinds: Names) -> Q:
+    """Return the condition that a run waits for one of these kinds of things."""
+    names = [kinds] if isinstance(kinds, str) else list(kinds or ())
+    return reduce(or_, map(_waits_for_one, names), Q(pk__in=[]))
+
+
+def _waits_for_one(kind: str) -> Q:
+    if kind in ("queue", "delay"):
+        return Q(status=Status.ENQUEUED if kind == "queue" else Status.DELAYED)
+    parked = Q(status=Status.WAITING)
+    match kind:
+        case "sleep":
+            return parked & Q(waiting_for="sleep")
+        case "code":
+            waits = Wait.objects.using(database.alias()).filter(key=CODE)
+            return parked & Q(pk__in=waits.values("workflow_id"))
+        case "approval":
+            return parked & APPROVAL
+        case _:
+            words = Q(waiting_for__startswith=f"{kind} ") | Q(waiting_for__contains=f", {kind} ")
+            return parked & words & ~APPROVAL
 
 
 def _heads_of(error_types: Names) -> list[str]:
@@ -224,6 +268,15 @@ def steps(
         return [
             step for step in sorted(around, key=_place) if _place(page[0]) <= _place(step) <= _place(page[-1])
         ]
+
+
+@database.retried
+def last_failed_step(run: int) -> tuple[str, str] | None:
+    """Return the place and name of the last step of a run that is recorded with an error, if there is one."""
+    failed = Step.objects.using(database.alias()).filter(workflow_id=run, error__isnull=False)
+    found = failed.exclude(name=RETRY).only("position", "branch", "name").order_by("-position")[:SAME_PLACE]
+    last = max(found, key=_place, default=None)
+    return None if last is None else (f"{last.position}{last.branch and '.'}{last.branch}", last.name)
 
 
 def _place(step: Step) -> tuple[int, tuple[int, ...]]:

@@ -37,6 +37,11 @@ class Occupancy:
     is_served: bool = True
     """Whether there is such a queue: runs that name one without a row wait until there is."""
 
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.queue.name
+
 
 @dataclass(kw_only=True, slots=True)
 class _Counts:

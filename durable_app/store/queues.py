@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from durable_app import clock
 from durable_app.errors import NonExistentQueueError
 from durable_app.limits import DEFAULT_QUEUE, Limits, RateLimit
-from durable_app.models import Queue, QueueStart
+from durable_app.models import Queue, QueueStart, Status, Wait, Workflow
 from durable_app.registry import DeclaredQueue, registry
 from durable_app.store import database, notify
 
@@ -255,6 +256,18 @@ def delete(name: str) -> None:
     with database.transact():
         _rows().filter(pk=name).delete()
         _starts(name).delete()
+
+
+@database.retried
+def has_keyless(name: str) -> bool:
+    """Return whether runs of a queue that have not ended have no partition key."""
+    rows = Workflow._base_manager.using(database.alias()).filter(queue_name=name, partition_key__isnull=True)
+    waits = Wait.objects.using(database.alias()).values("workflow_id")
+    parts = [
+        Q(status=one) for one in (Status.ENQUEUED, Status.PENDING, Status.DELAYED)
+    ]  # a partial index each
+    parts += [Q(status=Status.WAITING, wake_at__isnull=False), Q(status=Status.WAITING, pk__in=waits)]
+    return any(rows.filter(part).exists() for part in parts)
 
 
 def _locked(name: str) -> Queue:

@@ -270,6 +270,12 @@ def locked(name: str) -> Schedule:
 
 
 @database.retried
+def written(names: Iterable[str]) -> set[str]:
+    """Return those of these names that schedules have."""
+    return set(_rows().filter(name__in=names).values_list("name", flat=True))
+
+
+@database.retried
 def find(*, status: Names, workflow_name: Names, name_prefix: Names) -> list[ScheduleInfo]:
     """Return schedules by name; conditions are combined with AND, alternatives of one with OR."""
     rows = _rows()

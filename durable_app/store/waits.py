@@ -20,7 +20,7 @@ from durable_app import clock
 from durable_app.limits import DEFAULT_QUEUE
 from durable_app.models import Event, Message, Status, StreamEntry, Wait, Workflow
 from durable_app.models.workflow import TERMINAL
-from durable_app.store import database, notify
+from durable_app.store import approvals, database, notify
 from durable_app.store.steps import fence
 
 CODE = "code"
@@ -98,10 +98,16 @@ def park(
         _rows().filter(pk=run).update(
             status=Status.WAITING,
             wake_at=wake_at,
-            waiting_for=", ".join(str(item) for item in news) or "sleep",
+            waiting_for=", ".join(_in_words(item, run) for item in news) or "sleep",
             updated_at=clock.now(),
         )
     return Parked.PARKED
+
+
+def _in_words(item: News, run: int) -> str:
+    """Return what people call a piece of news: the question, where it is the answer to one."""
+    answer = approvals.in_words(run, item.name) if item.kind == "message" else None
+    return answer or str(item)
 
 
 @database.retried

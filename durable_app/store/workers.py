@@ -33,6 +33,16 @@ RETURNING asked_to, clock_timestamp()
 """
 
 
+def is_live() -> Q:
+    """Return the condition of a worker whose lease is valid."""
+    return Q(stopped_at__isnull=True, expires_at__gt=clock.now())
+
+
+def is_silent() -> Q:
+    """Return the condition of a worker whose lease is over without a word."""
+    return Q(stopped_at__isnull=True, expires_at__lte=clock.now())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registration:
     """What a process tells of itself."""
@@ -46,6 +56,7 @@ class Registration:
     pid_started: str
     app_version: str
     queues: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     slots: int = 0
 
 
@@ -90,6 +101,7 @@ def register(registration: Registration, lease: timedelta) -> None:
         pid_started=registration.pid_started,
         app_version=registration.app_version,
         queues=list(registration.queues),
+        excluded=list(registration.excluded),
         slots=registration.slots,
         started_at=now,
         heartbeat_at=now,
@@ -123,15 +135,13 @@ def renew(worker_id: str, lease: timedelta) -> str | None:
 @database.retried
 def is_alive(worker_id: str) -> bool:
     """Return whether a worker's lease is valid."""
-    alive = _workers().filter(pk=worker_id, stopped_at__isnull=True, expires_at__gt=clock.now())
-    return bool(alive.exists())
+    return bool(_workers().filter(is_live(), pk=worker_id).exists())
 
 
 @database.retried
 def ask(worker_id: str, request: str) -> bool:
     """Ask a live worker for something, which it hears with its next heartbeat; False if it is not alive."""
-    alive = _workers().filter(pk=worker_id, stopped_at__isnull=True, expires_at__gt=clock.now())
-    return bool(alive.update(asked_to=request))
+    return bool(_workers().filter(is_live(), pk=worker_id).update(asked_to=request))
 
 
 @database.retried
@@ -188,11 +198,10 @@ def running_counts() -> dict[str, int]:
 @database.retried
 def dead() -> list[str]:
     """Return the incarnations whose leases are over without a word, and ended ones that still hold runs."""
-    over = Q(stopped_at__isnull=True, expires_at__lte=clock.now())
     left = Q(stopped_at__isnull=False) & Exists(
         _runs().filter(worker_id=OuterRef("pk"), status=Status.PENDING)
     )
-    return list(_workers().filter(over | left).order_by("pk").values_list("pk", flat=True))
+    return list(_workers().filter(is_silent() | left).order_by("pk").values_list("pk", flat=True))
 
 
 @database.retried

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from durable_app import clock, signals
+from durable_app import clock, exporting, signals
 from durable_app.control import alerts
 from durable_app.engine.lease import Lease
 from durable_app.incarnation import pid_started, process_space
@@ -146,6 +146,23 @@ class Retention(Service):
         if found.deleted:
             signals.workflows_pruned.send(sender=None, count=found.deleted)
         return None if found.last is None else self.pause
+
+
+class FileRetention(Service):
+    """Deletes the files of exports that ended longer ago than runs are kept: they tell of such runs."""
+
+    name = "file retention"
+    batch = 20
+    pause = 0.2
+
+    def __init__(self, interval: float, kept: timedelta) -> None:
+        super().__init__(interval)
+        self._kept = kept
+
+    def tick(self) -> float | None:
+        """Delete the next files; return how soon to go on, or begin again after the interval."""
+        deleted = exporting.delete_files(clock.now() - self._kept, self.batch)
+        return self.pause if deleted == self.batch else None
 
 
 class AuditRetention(Service):

@@ -18,7 +18,14 @@ from durable_app.registry import registry
 from durable_app.store import database, notify, schedules, waits
 from durable_app.worker.claimer import Claimer, Patience, Serving
 from durable_app.worker.listener import Listener
-from durable_app.worker.maintenance import Alerts, AuditRetention, Recovery, Retention, Timers
+from durable_app.worker.maintenance import (
+    Alerts,
+    AuditRetention,
+    FileRetention,
+    Recovery,
+    Retention,
+    Timers,
+)
 from durable_app.worker.pool import EventLoop, Threads
 from durable_app.worker.scheduler import Scheduler
 from durable_app.worker.service import Service
@@ -62,6 +69,7 @@ class Worker:
         )
         self.incarnation.capacity = Capacity(
             queues=tuple(sorted(serving.only)) if serving else (),
+            excluded=tuple(sorted(serving.excluded)) if serving else (),
             slots=(threads or options.THREADS) + (async_concurrency or options.ASYNC_CONCURRENCY),
         )
         self.incarnation.on_request = self._obey
@@ -219,5 +227,6 @@ class Worker:
 def _retentions(options: conf.Options) -> Iterator[Service]:
     if options.RETENTION is not None:
         yield Retention(RETENTION_INTERVAL, options.RETENTION)
+        yield FileRetention(RETENTION_INTERVAL, options.RETENTION)
     if options.AUDIT_RETENTION is not None:
         yield AuditRetention(RETENTION_INTERVAL, options.AUDIT_RETENTION)

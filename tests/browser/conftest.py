@@ -1,11 +1,15 @@
 """Chromium, headless, on the running demo: nobody may see an error in its console."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from demo_project.tour.browser import Browser as Visitor
+from demo_project.tour.children import free_port
+from demo_project.tour.errors import DemoFailed
 from tests.browser.screens import ACCOUNTS, Screen
 from tests.helpers import wait_until
 from tests.test_demo.conftest import demo_database, house, shared_house  # noqa: F401  (fixtures)
@@ -69,3 +73,21 @@ def operator(chromium: Browser, site: House, request: pytest.FixtureRequest) -> 
     with Screen(chromium, site.browser.site, f"operator-{request.node.name}") as screen:
         screen.log_in("operator")
         yield screen
+
+
+@pytest.fixture(scope="session")
+def unfold_site(staffed_house: House) -> str:
+    """Return the address of the same demo under django-unfold: another server, the same database."""
+    address = f"127.0.0.1:{free_port(0)}"
+    settings = ("--settings", "tests.browser.unfold_settings")
+    staffed_house.children.start("unfold", "-m", "django", "runserver", "--noreload", address, *settings)
+    browser = Visitor(f"http://{address}")
+
+    def is_open() -> bool:
+        staffed_house.children.check()
+        with contextlib.suppress(DemoFailed):
+            return bool(browser.open("/"))
+        return False
+
+    wait_until(is_open, what="the site under unfold")
+    return browser.site

@@ -77,7 +77,7 @@ class Screen:
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", name)
         self.page.click("[type=submit]")
-        expect(self.page.locator("#user-tools")).to_be_visible()
+        expect(self.page.locator("#user-tools, #header-inner").first).to_be_visible()
 
     # what one sees
 

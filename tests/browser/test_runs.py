@@ -72,6 +72,6 @@ def test_many_runs_are_cancelled_at_once(site: House, operator: Screen) -> None:
     operator.page.get_by_role("button", name="Run", exact=False).first.click()
     operator.sees("12 runs are meant")
     operator.press("Yes: Cancel")
-    operator.sees("Cancel: 12")
+    operator.sees("12 runs were cancelled.")
     found = site.rows("SELECT DISTINCT status FROM durable_app_workflow WHERE workflow_id LIKE 'later-%%'")
     assert found == [("CANCELLED",)]

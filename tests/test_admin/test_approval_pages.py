@@ -16,7 +16,6 @@ from django.urls import reverse
 from durable_app import approval_form, clock, serialization
 from durable_app.admin.approvals.markdown import rendered
 from durable_app.control.actors import Policy
-from durable_app.engine.approvals import topic_of
 from durable_app.models import Approval, AuditEvent, Message, Status, Workflow
 from durable_app.registry import registry
 from durable_app.store.records import Position
@@ -246,7 +245,7 @@ def test_an_answer_is_validated_and_given_in_one_transaction(staff: Any) -> None
     done = replied(ann, question, answer="12.50", comment="the form's", **{"durable-comment": "ours"})
     assert done.headers["Location"] == page_of(run)
     message = Message.objects.get()
-    assert (message.destination_id, message.topic) == (run.pk, topic_of(Position(3, "")))
+    assert (message.destination_id, message.topic) == (run.pk, "durable.approval.3")
     told = serialization.decode(message.value)
     assert told["values"] == {"answer": Decimal("12.50"), "comment": "the form's"}
     assert (told["approved"], told["answered_by"], told["comment"]) == (True, "ann", "ours")

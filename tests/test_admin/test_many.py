@@ -44,8 +44,8 @@ def test_a_confirmed_action_is_done_to_each_by_itself(boss: Client) -> None:
     assert response.status_code == 302
     assert statuses(runs) == ["CANCELLED", "SUCCESS", "CANCELLED"]
     text = boss.get(LIST).content.decode()
-    assert "Cancel: 2" in text
-    assert "1 was not done: The run is SUCCESS" in text
+    assert "2 runs were cancelled." in text
+    assert "1 run was skipped: The run is SUCCESS" in text
     events = AuditEvent.objects.order_by("pk")
     assert [event.outcome for event in events] == ["done", "refused", "done"]
     assert {event.reason for event in events} == {"flood"}
@@ -132,7 +132,7 @@ def test_all_that_match_are_frozen_by_their_filter(boss: Client) -> None:
 
 def test_too_many_need_a_permission(staff: Any, settings: Any) -> None:
     """A3. BULK_LIMIT, unless ``bulk_unlimited``."""
-    settings.DURABLE = {"ADMIN": {"BULK_LIMIT": 2}}
+    settings.DURABLE = {"BULK_LIMIT": 2}
     for _ in range(3):
         made(Status.ENQUEUED)
     client = staff("view_workflow", "cancel_workflow")
@@ -141,6 +141,20 @@ def test_too_many_need_a_permission(staff: Any, settings: Any) -> None:
     unlimited = staff("view_workflow", "cancel_workflow", "bulk_unlimited", name="bob")
     assert unlimited.post(f"{LIST}bulk/cancel/", {}).status_code == 302
     assert BulkOperation.objects.exists()
+
+
+def test_a_limit_above_what_is_counted_holds_too(
+    staff: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A3. The page counts up to so many; the limit is asked for itself then."""
+    monkeypatch.setattr(many, "COUNTED", 1)
+    settings.DURABLE = {"BULK_LIMIT": 3}
+    for _ in range(3):
+        made(Status.ENQUEUED)
+    client = staff("view_workflow", "cancel_workflow")
+    assert client.get(f"{LIST}bulk/cancel/").status_code == 200
+    made(Status.ENQUEUED)
+    assert client.get(f"{LIST}bulk/cancel/").status_code == 400
 
 
 @pytest.mark.parametrize("verb", ["cancel", "delete", "retry", "send"])

@@ -271,6 +271,17 @@ def test_hostile_names_do_nothing(boss: Client) -> None:
     inspected(boss.get(URL))
 
 
+@pytest.mark.usefixtures("shop")
+def test_names_of_queues_lead_to_their_pages(boss: Client, viewer: Client) -> None:
+    """A2. For those who may see queues; also to one that only has runs."""
+    made(Status.ENQUEUED, queue_name="odd/name")
+    page: Any = boss.get(URL)
+    for line in page.context_data["queues"]:
+        assert boss.get(line["url"]).status_code == 200, line["url"]
+    page = viewer.get(URL)
+    assert {line["url"] for line in page.context_data["queues"]} == {""}
+
+
 # The chart
 
 

@@ -111,7 +111,7 @@ def test_a_queue_is_shown_as_full_as_it_is(boss: Client) -> None:
     assert (row.hour.total, row.hour.failed) == (2, 1)
     assert row.is_attended
     text = boss.get(LIST, {"q": "qp-full"}).content.decode()
-    assert "/admin/durable_app/workflow/?queue=qp-full&amp;status=ENQUEUED" in text
+    assert "/admin/durable_app/workflow/?window=all&amp;queue=qp-full&amp;status=ENQUEUED" in text
     assert "2 in each worker" in text
 
     page: Any = boss.get(page_of("qp-full"))

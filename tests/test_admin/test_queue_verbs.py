@@ -34,7 +34,7 @@ def test_each_role_may_do_its_verbs_and_no_others(staff: Any, verb: str, role: s
     """403 and an audit row without the permission; with it, it is done and noted."""
     own = VERBS[verb].permission
     held = {"viewer": set(), "every other": {"pause_queue", "tune_queue"} - {own}, "own": {own}}[role]
-    client = staff("view_queue", *held)
+    client = staff("view_queue", "view_auditevent", *held)
     if verb == "create":
         made(Status.ENQUEUED, queue_name="qp-verbs")
     else:

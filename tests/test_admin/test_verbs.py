@@ -234,7 +234,47 @@ def test_merging_an_edited_value_with_what_was_hidden() -> None:
     assert merged([1, "•••"], [1, "•••"], (1, "s")) == (1, "s")
     assert merged([2, "•••"], [1, "•••"], [1, "s"]) == [2, "s"]
     assert merged({"a": "x", "n": 1}, {"a": "•••"}, {"a": "s"}) == {"a": "x", "n": 1}
-    assert merged([True], [1], [Decimal(1)]) == [True]
+    assert merged([True], [1], [Decimal(1)])[0] is True
+
+
+def forked(client: Client, run: Workflow, **changes: Any) -> Workflow:
+    """Fork a run from its second step, as the form has it."""
+    page: Any = client.get(verb_page(run, "fork"))
+    form = page.context_data["form"]
+    values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    data = {name: value for name, value in values.items() if value is not None}
+    response: Any = client.post(verb_page(run, "fork"), {**data, "start_step": 2, **changes})
+    assert response.status_code == 302, response.context_data["form"].errors
+    return Workflow.objects.latest("pk")
+
+
+def test_a_fork_has_other_arguments_only_if_they_were_edited(boss: Client) -> None:
+    """A4. Types and secrets that were not touched stay; the page says what the copied steps have seen."""
+    model = start_workflow(ordered, Decimal("1.10"), card_number="4242", note="a").workflow_id
+    run = with_steps(Workflow.objects.get(workflow_id=model), "a", "b")
+    shown = boss.get(verb_page(run, "fork"))
+    assert "with the old arguments" in shown.content.decode()
+    assert "4242" not in shown.content.decode()
+    inspected(shown)
+    for untouched in ({}, {"args": "", "kwargs": ""}):
+        assert forked(boss, run, **untouched).inputs == run.inputs
+        assert "inputs" not in AuditEvent.objects.latest("pk").details
+    fork = forked(boss, run, kwargs='{"card_number": "•••", "note": "b"}')
+    status = get_workflow_status(fork.workflow_id)
+    assert status is not None
+    assert status.input == {"args": [Decimal("1.10")], "kwargs": {"card_number": "4242", "note": "b"}}
+    assert AuditEvent.objects.latest("pk").details["inputs"] == "edited"
+    for wrong in ("{", "[]", '{"colour": 1}', '{"note": "•••"}'):
+        again: Any = boss.post(verb_page(run, "fork"), {**FORMS["fork"], "kwargs": wrong})
+        assert again.context_data["form"].errors
+    assert Workflow.objects.count() == 4
+
+
+def test_only_who_may_see_and_start_is_asked_for_a_forks_arguments(staff: Any) -> None:
+    """A9. Others fork with what the run had; posting arguments changes nothing."""
+    run = with_steps(made(name=ordered.name), "a", "b")
+    client = staff("view_workflow", "fork_workflow", "view_payload")
+    assert forked(client, run, args="[2]").inputs == run.inputs
 
 
 def test_a_reason_can_be_demanded(boss: Client, settings: Any) -> None:

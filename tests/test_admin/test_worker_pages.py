@@ -155,7 +155,7 @@ def test_versions_tell_which_can_go(boss: Client) -> None:
     inspected(response)
     text = response.content.decode()
     assert text.count("safe to remove") == 1
-    assert "/admin/durable_app/workflow/?version=1.3&amp;status=active" in text
+    assert "/admin/durable_app/workflow/?window=all&amp;version=1.3&amp;status=active" in text
 
 
 def test_the_page_of_a_worker_shows_what_it_holds(boss: Client) -> None:
@@ -234,7 +234,8 @@ OUTCOMES = {
 @pytest.mark.parametrize("role", ["viewer", "own"])
 def test_each_role_may_do_its_verbs_and_no_others(staff: Any, verb: str, role: str) -> None:
     """403 and an audit row without the permission; with it, it is done and noted."""
-    client = staff("view_worker", *(["control_worker"] if role == "own" else ["pause_queue"]))
+    other = "control_worker" if role == "own" else "pause_queue"
+    client = staff("view_worker", "view_auditevent", other)
     worker = one_for(verb)
     untouched = became(worker)
     shown = client.get(verb_page(worker, verb))

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib.auth.models import Group
 
 from durable_app import approval_form, serialization
-from durable_app.api.form_schema import schema_of
+from durable_app.insight.form_schema import schema_of
 from durable_app.control.actors import Policy
 from durable_app.models import AuditEvent, Message, Status
 from durable_app.registry import registry

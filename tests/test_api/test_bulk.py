@@ -107,7 +107,7 @@ def test_what_would_mean_everything_by_accident_is_400(operator: Api) -> None:
 
 def test_more_runs_than_the_limit_take_a_permission(holder: Any, settings: Any) -> None:
     """A3. Nobody acts on more than that by accident."""
-    settings.DURABLE = {"API": {"BULK_LIMIT": 1}}
+    settings.DURABLE = {"BULK_LIMIT": 1}
     for _ in range(2):
         made(Status.ENQUEUED)
     body = {"verb": "cancel", "filter": {"status": ["ENQUEUED"]}}

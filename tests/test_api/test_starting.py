@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from durable_app import clock, workflow
+from durable_app import clock, register_queue, workflow
 from durable_app.api.options import is_startable
 from durable_app.models import AuditEvent, Status, Workflow
 from tests.test_api.conftest import Api, problem
@@ -78,6 +78,7 @@ def test_definitions_say_what_can_be_started(viewer: Api) -> None:
 
 def test_a_run_is_started_with_all_that_it_was_given(operator: Api) -> None:
     """REST, resources. 202, where it is, and an audit row."""
+    register_queue("mail")
     body = {
         "workflow": OPEN,
         "args": [5],
@@ -184,9 +185,9 @@ def test_hostile_values_are_only_values(operator: Api) -> None:
         {"py/object": "os"},
         "\ud800\0",
     ]
-    body = {"workflow": OPEN, "args": hostile, "id": "h", "attributes": {"<b>": "{{ 7*7 }}"}}
+    body = {"workflow": OPEN, "args": [hostile], "id": "h", "attributes": {"<b>": "{{ 7*7 }}"}}
     assert operator.post("/workflows", body).status_code == 202
     shown = operator.get("/workflows/h", include="input").json()
-    assert shown["input"]["value"]["args"] == hostile
+    assert shown["input"]["value"]["args"] == [hostile]
     assert shown["attributes"] == {"<b>": "{{ 7*7 }}"}
     assert Workflow.objects.get().status == Status.ENQUEUED

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from durable_app import clock
+from durable_app import clock, register_queue, workflow
 from durable_app.api.runs.verbs import DEEDS
 from durable_app.control.verbs import VERBS
 from durable_app.models import AuditEvent, Message, Status, Workflow
@@ -64,6 +64,7 @@ def test_each_verb_follows_the_matrix(operator: Api, verb: str) -> None:
 
 def test_a_fork_has_a_place_of_its_own(operator: Api) -> None:
     """REST, resources. 201 and where it is; the id can be chosen, and is taken then."""
+    register_queue("mail")
     run = with_steps(made(Status.ERROR), "a", "b", fails=True)
     path = f"/workflows/{run.workflow_id}/fork"
     response = operator.post(
@@ -204,3 +205,35 @@ def test_verbs_on_ids_in_the_body(operator: Api, viewer: Api) -> None:
     ):
         found = problem(operator.post("/workflows/verbs", wrong), 400, "validation-error")
         assert [one["pointer"] for one in found["errors"]] == [pointer], wrong
+
+
+@workflow
+def forked_over_rest(number: int, *, note: str = "") -> int:
+    return number
+
+
+def test_a_fork_can_have_other_arguments(operator: Api, holder: Any, settings: Any) -> None:
+    """REST, fork {inputs}. Of a workflow that is open to the API, for those who may start it."""
+    run = with_steps(made(name=forked_over_rest.name), "a", "b")
+    path = f"/workflows/{run.workflow_id}/fork"
+    body = {"from_step": 2, "inputs": {"args": [7], "kwargs": {"note": "n"}}}
+    problem(operator.post(path, body), 403, "not-exposed")
+    settings.DURABLE = {"API": {"STARTABLE": [forked_over_rest.name]}}
+    forker = holder("view_workflow", "fork_workflow", name="forker")
+    problem(forker.post(path, body), 403, "permission-denied")
+    assert {event.outcome for event in AuditEvent.objects.all()} == {"denied"}
+    for wrong in ({}, {"args": [1, 2]}, {"kwargs": {"number": 1, "x": 1}}):
+        problem(operator.post(path, {**body, "inputs": wrong}), 400, "validation-error")
+    for place, wrong_type in (
+        {"/inputs/args": {"args": 5}, "/inputs": [], "/inputs/arg": {"arg": []}}
+    ).items():
+        found = problem(operator.post(path, {**body, "inputs": wrong_type}), 400, "validation-error")
+        assert [one["pointer"] for one in found["errors"]] == [place]
+    response = operator.post(path, {**body, "id": "other arguments"})
+    assert response.status_code == 201
+    fork = Workflow.objects.get(workflow_id="other arguments")
+    assert json.loads(fork.inputs) == {"args": [7], "kwargs": {"note": "n"}}
+    assert fork.steps.count() == 1
+    by_body = {"verb": "fork", "ids": [run.workflow_id], "options": body}
+    [result] = operator.post("/workflows/verbs", by_body).json()["results"]
+    assert json.loads(Workflow.objects.get(workflow_id=result["made"]).inputs)["args"] == [7]

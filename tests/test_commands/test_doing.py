@@ -255,6 +255,20 @@ def test_a_fork_has_the_id_version_and_queue_that_were_asked_for():
     assert [one.name for one in new.steps.all()] == ["reserve"]
 
 
+def test_a_fork_takes_arguments_as_a_start_does():
+    """They replace the old ones; the copied steps keep what they made of these, and stderr says so."""
+    run = with_steps(made(name="typed_workflow"), "reserve", "charge")
+    said = durable(
+        "run", "fork", run.workflow_id, "[1]", "--kwarg", "also=text", "--step", "2", "--forked-id", "edited"
+    )
+    assert said.code == 0
+    assert "copied as they were recorded, with the old arguments" in said.err
+    fork = Workflow.objects.get(workflow_id="edited")
+    assert (fork.inputs, fork.steps.count()) == ('{"args":[[1]],"kwargs":{"also":"text"}}', 1)
+    wrong = durable("run", "fork", run.workflow_id, "--kwarg", "colour=1")
+    assert (wrong.code, "do not fit" in wrong.err) == (1, True)
+
+
 def test_a_bar_is_drawn_for_one_who_watches_and_only_then(monkeypatch):
     """On stderr, not with --quiet, NO_COLOR or without a terminal; stdout stays what it is."""
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -178,6 +178,15 @@ def test_the_doctor_says_why_by_either_name():
     assert said == durable("run", "doctor", run.workflow_id)
     found = durable("doctor", run.workflow_id, "-o", "json").json
     assert (found["headline"], found["is_problem"]) == ("No worker is running.", True)
+
+
+def test_the_doctor_tells_times_as_the_tables_do(settings):
+    """In the project's time zone; and the doctor, who has room, says which."""
+    settings.TIME_ZONE = "Asia/Kolkata"
+    due = datetime(2031, 1, 31, 20, 0, tzinfo=UTC)
+    run = made(Status.DELAYED, run_after=due, created_at=due)
+    assert "It is delayed until 2031-02-01 01:30:00 IST (in " in durable("doctor", run.workflow_id).out
+    assert "2031-02-01 01:30:00" in durable("run", "list").out
 
 
 def test_watching_looks_again_until_ctrl_c(monkeypatch):

@@ -46,7 +46,7 @@ def test_pruning_says_first_what_it_would_delete_and_keeps_what_it_is_told_to():
     assert dry.json == {"would_delete": 2}
     assert not AuditEvent.objects.exists()
     said = durable("prune", *wanted, "--reason", "nightly", "-o", "json")
-    assert said.json == {"deleted": 2, "is_finished": True}
+    assert said.json == {"deleted": 2, "files": 0, "is_finished": True}
     assert left() == {failed.pk, new.pk, active.pk, kin.pk}
     assert ancient.pk not in left()
     assert old.pk not in left()
@@ -71,9 +71,9 @@ def test_pruning_ends_when_its_time_is_over(monkeypatch):
     clocks = iter(range(0, 1000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clocks))
     wanted = ("prune", "--older-than", "30d", "--batch", "1", "-o", "json")
-    assert durable(*wanted, "--max-seconds", "5").json == {"deleted": 1, "is_finished": False}
+    assert durable(*wanted, "--max-seconds", "5").json == {"deleted": 1, "files": 0, "is_finished": False}
     monkeypatch.undo()
-    assert durable(*wanted).json == {"deleted": 2, "is_finished": True}
+    assert durable(*wanted).json == {"deleted": 2, "files": 0, "is_finished": True}
 
 
 def test_pruning_without_a_word_of_what_is_a_wrong_command_line():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from durable_app import InvalidOptionError, PermissionDeniedError, cancel_workflow, exporting
+from durable_app import InvalidOptionError, PermissionDeniedError, cancel_workflow, clock, exporting
 from durable_app.control.actors import Actor, Policy
 from durable_app.control.operator import Operator
 from durable_app.models import AuditEvent, BulkOperation, Status, Workflow
+from durable_app.worker.maintenance import FileRetention
 from durable_app.worker.worker import Worker
 from tests.helpers import wait_until
 from tests.test_admin.pages import LIST, made
+from tests.test_commands.keyboard import durable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -239,3 +242,39 @@ def test_a_storage_of_its_own_is_used_if_there_is_one(settings: Any, tmp_path: P
     with Worker(threads=1):
         finished(number)
     assert [path.name for path in files(tmp_path / "own")] == [f"runs-{number}.csv"]
+
+
+def ended(minutes_ago: float, file: str = "") -> BulkOperation:
+    """Write an export that has ended; with a name, its file too."""
+    name = exporting.storage().save(f"durable/exports/{file}", io.BytesIO(b"runs")) if file else ""
+    now = clock.now()
+    at = now - timedelta(minutes=minutes_ago)
+    return BulkOperation.objects.create(
+        workflow_id=f"export {minutes_ago}", verb="export", file=name, created_at=at, finished_at=at
+    )
+
+
+def test_files_are_kept_as_long_as_runs(folder: Path, settings: Any) -> None:
+    """Workers delete them batch by batch; the operation stays, and tells no more of a file."""
+    old = [ended(30 + number, f"old-{number}") for number in range(3)]
+    new, without = ended(5, "new"), ended(40)
+    service = FileRetention(60.0, timedelta(minutes=10))
+    service.batch = 2
+    exporting.storage().delete(old[2].file)  # the oldest: by hand, or by one who died before he could note it
+    assert [service.tick(), service.tick()] == [service.pause, None]
+    assert [path.name for path in files(folder)] == ["new"]
+    left = dict(BulkOperation.objects.values_list("pk", "file"))
+    assert left == {**{one.pk: "" for one in (*old, without)}, new.pk: new.file}
+    assert not any(isinstance(one, FileRetention) for one in Worker(threads=1)._services)
+    settings.DURABLE = {"RETENTION": timedelta(days=1)}
+    assert any(isinstance(one, FileRetention) for one in Worker(threads=1)._services)
+
+
+def test_pruning_deletes_files_by_their_age(folder: Path) -> None:
+    """`durable prune`: with --older-than, and not by the number of rows."""
+    ended(30, "old")
+    ended(5, "new")
+    assert durable("prune", "--keep-rows", "0", "-o", "json").json["files"] == 0
+    assert durable("prune", "--older-than", "10m", "-o", "json").json["files"] == 1
+    assert [path.name for path in files(folder)] == ["new"]
+    assert AuditEvent.objects.latest("pk").details["files"] == 1

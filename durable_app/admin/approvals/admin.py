@@ -4,12 +4,12 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from durable_app.admin.approvals.lists import Inbox
 from durable_app.admin.approvals.page import ApprovalPages
 from durable_app.admin.base import BaseAdmin
-from durable_app.control.answering import PERMISSION, may_answer
+from durable_app.control.answering import may_answer, may_look
 from durable_app.store import approvals
 
 
@@ -25,11 +25,7 @@ class ApprovalAdminMixin(Inbox, ApprovalPages):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Ask the policy: who may answer may look, too."""
-        actor = self.actor_of(request)
-        run = None if obj is None else obj.workflow
-        if actor.may("view_approval", run) or actor.may(PERMISSION, run):
-            return True
-        return obj is not None and may_answer(actor, obj)
+        return may_look(self.actor_of(request), obj)
 
     def found(self, request: HttpRequest, object_id: Any) -> Any:
         """Return a question, also to those whom only its own permission lets answer; else raise."""
@@ -39,6 +35,15 @@ class ApprovalAdminMixin(Inbox, ApprovalPages):
         if obj is None or not may_answer(self.actor_of(request), obj):
             raise PermissionDenied
         return obj
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a question, or answer it; an attempt of those who may not even look is recorded, too."""
+        try:
+            return super().change_view(request, object_id, form_url, extra_context)
+        except PermissionDenied:
+            return self.denied(request, "answer") if request.method == "POST" else self.forbidden(request)
 
 
 class ApprovalAdmin(ApprovalAdminMixin, BaseAdmin):

@@ -19,7 +19,8 @@ from durable_app.admin.neighbours import page_url
 from durable_app.admin.runs.columns import cut
 from durable_app.control.answering import addressed_to
 from durable_app.models import Approval, Workflow
-from durable_app.models.workflow import ACTIVE, TERMINAL
+from durable_app.models.workflow import TERMINAL
+from durable_app.store import approvals
 
 SHOW_VAR = "show"
 
@@ -29,7 +30,6 @@ SHOWN: Mapping[str, Any] = {MINE: _("For me"), OPEN: _("All open"), CLOSED: _("A
 
 LONGEST_FIRST = Order(label=_("Waiting longest"), fields=("pk",))
 
-IS_OPEN = Q(closed_at__isnull=True, workflow__status__in=ACTIVE)
 IS_CLOSED = Q(closed_at__isnull=False) | Q(workflow__status__in=TERMINAL)
 
 
@@ -59,7 +59,7 @@ class InboxChangeList(KeysetChangeList):
         """Return the questions that are shown; payloads stay in the database."""
         shown = self.shown
         found = super().get_queryset(request, exclude_parameters)
-        found = found.filter(IS_CLOSED if shown == CLOSED else IS_OPEN)
+        found = found.filter(IS_CLOSED if shown == CLOSED else approvals.IS_OPEN)
         if shown == MINE:
             model_admin: Any = self.model_admin
             found = addressed_to(model_admin.actor_of(request), found)

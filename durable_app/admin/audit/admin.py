@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from durable_app.admin import display
 from durable_app.admin.audit.conditions import conditions_of
 from durable_app.admin.audit.lists import AuditLists, outcome
+from durable_app.admin.audit.words import changes_of, label_of
 from durable_app.admin.base import SITE, BaseAdmin
 from durable_app.admin.exporting import FORMATS, Row, streamed
 from durable_app.admin.keyset import WrongLink
@@ -68,7 +69,9 @@ class AuditAdminMixin(AuditLists):
         event = self.found(request, object_id)
         context = self.page_context(
             request,
-            f"{event.verb} {event.target_id}".strip(),
+            f"{label_of(event.verb)} {event.target_id}".strip(),
+            verb=label_of(event.verb),
+            changes=changes_of(event),
             object=event,
             event=event,
             outcome=outcome(event),
@@ -101,8 +104,7 @@ class AuditAdminMixin(AuditLists):
         """Ask for the format, then stream the events that match a list's link, newest first."""
         operator = self.operator_of(request)
         if not self.has_view_permission(request):
-            operator.deny("export", "", KIND)
-            return self.forbidden(request)
+            return self.denied(request, "export", kind=KIND)
         try:
             conditions = conditions_of(request.GET)
         except WrongLink as error:

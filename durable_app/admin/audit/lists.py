@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from durable_app.admin import display
 from durable_app.admin.audit.conditions import FILTERS as PARAMETERS
 from durable_app.admin.audit.conditions import conditions_of
+from durable_app.admin.audit.words import changes_of, label_of
 from durable_app.admin.base import SITE, DurableAdminMixin
-from durable_app.admin.keyset import KeysetChangeList
-from durable_app.admin.runs.columns import cut
+from durable_app.admin.keyset import KeysetChangeList, WrongLink
 from durable_app.admin.runs.filters import WindowFilter
 from durable_app.control.verbs import VERBS
 from durable_app.models import AuditEvent, AuditOutcome
@@ -24,9 +24,12 @@ from durable_app.models import AuditEvent, AuditOutcome
 KINDS = ("workflow", "queue", "schedule", "worker", "approval", "version", "bulk operation", "audit")
 
 VERBS_OFFERED = (
-    *VERBS, "start", "export", "pause", "resume", "configure", "trigger", "backfill", "answer", "quiet",
-    "stop",
+    *VERBS, "start", "export", "download", "import", "pause", "resume", "configure", "reset", "create",
+    "change", "trigger", "backfill", "sync", "answer", "quiet", "stop", "recover",
 )  # fmt: skip
+
+LONGEST_CHANGE = 60
+LONGEST_REASON = 60
 
 MARKS = {
     AuditOutcome.DONE: ("is-ok", "✓"),
@@ -75,6 +78,10 @@ class VerbFilter(AuditFilter):
     parameter_name = "verb"
     choices_offered = tuple(dict.fromkeys(VERBS_OFFERED))
 
+    def lookups(self, request: Any, model_admin: Any) -> Any:
+        """Return the verbs as people say them."""
+        return [(name, label_of(name)) for name, _same in super().lookups(request, model_admin)]
+
 
 class KindFilter(AuditFilter):
     """What it was done to."""
@@ -115,7 +122,10 @@ class AuditChangeList(KeysetChangeList):
         self.clear_all_filters_qs = self.get_query_string(
             new_params=remaining, remove=list(self.get_filters_params())
         )
-        found = self.root_queryset.filter(conditions_of(request.GET))
+        try:
+            found = self.root_queryset.filter(conditions_of(request.GET))
+        except WrongLink as error:
+            found, self.trouble = self.root_queryset.none(), str(error)
         return found.order_by(*self.get_ordering(request, found))
 
 
@@ -124,7 +134,7 @@ class AuditLists(DurableAdminMixin):
 
     change_list_template = "admin/durable_app/audit/change_list.html"
     list_display = (
-        "shown_time", "shown_actor", "verb", "shown_target", "shown_outcome", "shown_reason",
+        "shown_time", "shown_actor", "shown_verb", "shown_target", "shown_outcome", "shown_reason",
     )  # fmt: skip
     list_display_links: Any = None
     list_filter: ClassVar[Any] = (OutcomeFilter, WhenFilter, VerbFilter, KindFilter, ActorFilter)
@@ -162,6 +172,13 @@ class AuditLists(DurableAdminMixin):
         """Return who it was: a user, a token, somebody at a terminal."""
         return format_html('{} <span class="durable-quiet">{}</span>', event.actor_label, event.actor_kind)
 
+    @admin.display(description=_("Verb"))
+    def shown_verb(self, event: AuditEvent) -> SafeString:
+        """Return what was tried, and what it changed."""
+        changes = display.folded("; ".join(changes_of(event)), LONGEST_CHANGE)
+        pattern = '{}<br><span class="durable-quiet">{}</span>' if changes else "{}{}"
+        return format_html(pattern, label_of(event.verb), changes)
+
     @admin.display(description=_("Target"))
     def shown_target(self, event: AuditEvent) -> SafeString:
         """Return what it was done to."""
@@ -176,4 +193,4 @@ class AuditLists(DurableAdminMixin):
     @admin.display(description=_("Reason"))
     def shown_reason(self, event: AuditEvent) -> Any:
         """Return why, as the person said."""
-        return cut(event.reason) if event.reason else display.NOTHING
+        return display.folded(event.reason, LONGEST_REASON) if event.reason else display.NOTHING

@@ -12,8 +12,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
+from durable_app.admin.audit.words import label_of
 from durable_app.admin.base import BaseAdmin
-from durable_app.admin.bulk.page import BulkPages, label_of, looked_at, state
+from durable_app.admin.bulk.page import BulkPages, looked_at, state
 from durable_app.admin.bulk.words import sentence
 from durable_app.admin.keyset import KeysetChangeList, WrongLink
 from durable_app.admin.runs.columns import cut

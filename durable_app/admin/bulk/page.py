@@ -8,23 +8,23 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from durable_app.admin import display
+from durable_app.admin.audit.words import label_of
 from durable_app.admin.base import SITE
 from durable_app.admin.bulk.words import in_words
 from durable_app.admin.confirming import VerbPage, confirm
 from durable_app.admin.histories import HistoryPages
+from durable_app.admin.live import FRAGMENT
 from durable_app.admin.neighbours import run_url
-from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.control import bulk
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Result
 from durable_app.control.verbs import ACTIVE, VERBS
 from durable_app.insight.payloads import plain, redacted
 from durable_app.models import AuditEvent, BulkOperation
-from durable_app.store import audit, bulk_operations
+from durable_app.store import bulk_operations
 from durable_app.store.bulk_operations import COUNTED
 
 MOST_REASONS = 20
@@ -54,11 +54,6 @@ def state(operation: BulkOperation, run_status: str | None) -> SafeString:
     if operation.finished_at is not None:
         return display.mark("is-ok", "✓", _("finished"))
     return display.mark("is-idle", "⊘", _("gone")) if run_status is None else display.badge(run_status)
-
-
-def label_of(verb: str) -> str:
-    """Return a verb as the buttons say it."""
-    return str(VERBS[verb].label) if verb in VERBS else capfirst(verb)
 
 
 def bars(operation: BulkOperation) -> Iterator[Bar]:
@@ -131,7 +126,7 @@ class BulkPages(HistoryPages):
             file_url=self._file_url(operation),
             cancel_url=self._cancel_url(operation) if is_live and _may_cancel(actor, operation) else "",
             audit_url=self.url_of_list(request, AuditEvent, bulk=str(operation.pk)),
-            audit=audit.newest(bulk.KIND, operation.workflow_id, MOST_REASONS),
+            audit=self.audit_of(request, operation, MOST_REASONS),
         )
 
     def _file_url(self, operation: BulkOperation) -> str:
@@ -147,11 +142,11 @@ class BulkPages(HistoryPages):
 
     def cancel_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Ask whether an operation is to stop, or let it."""
+        if not self.has_view_permission(request):
+            return self.denied(request, "cancel")
         operation = self.found(request, number)
-        operator = self.operator_of(request)
-        if not _may_cancel(operator.actor, operation):
-            operator.deny("cancel", operation.workflow_id, bulk.KIND)
-            return self.forbidden(request)
+        if not _may_cancel(self.actor_of(request), operation):
+            return self.denied(request, "cancel", operation.workflow_id)
 
         def act(operator: Operator, values: dict[str, Any]) -> list[Result]:
             return [bulk.cancel(operator, operation.pk)]
@@ -159,6 +154,8 @@ class BulkPages(HistoryPages):
         page = VerbPage(
             title=_("Cancel bulk operation %(number)d") % {"number": operation.pk},
             verb=_("Cancel"),
+            done=_("told to stop"),
+            subject=_("Bulk operation %(number)d") % {"number": operation.pk},
             back_url=self.object_url(operation.pk),
             sentences=(
                 _("It stops after the runs it looks at now. What is done stays: %(done)d of %(matched)d.")

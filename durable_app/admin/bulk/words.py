@@ -22,6 +22,7 @@ LABELS: Mapping[str, Any] = {
     "parent_workflow_id": gettext_lazy("parent"),
     "forked_from": gettext_lazy("fork of"),
     "error_type": gettext_lazy("error"),
+    "waiting_for": gettext_lazy("waiting for"),
     "start_time": gettext_lazy("created since"),
     "end_time": gettext_lazy("created until"),
     "completed_after": gettext_lazy("ended since"),

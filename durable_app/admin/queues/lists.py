@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from durable_app import clock
 from durable_app.admin import display
 from durable_app.admin.keyset import WrongLink
+from durable_app.admin.live import FRAGMENT
 from durable_app.admin.options import options
 from durable_app.admin.queues.drawing import BUCKET, Gauge, Hour, first_bucket, hours
 from durable_app.admin.queues.links import QueueLinks
 from durable_app.admin.run_links import runs_url
-from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.errors import QueryTimeoutError
 from durable_app.insight.queues import is_attended
 from durable_app.store import activity, occupancy, workers

@@ -13,17 +13,17 @@ from django.utils.translation import gettext_lazy
 from durable_app import clock
 from durable_app.admin import display
 from durable_app.admin.base import SITE
+from durable_app.admin.live import FRAGMENT
 from durable_app.admin.queues.lists import QueueLists
 from durable_app.admin.queues.verbs import QueueVerbs
 from durable_app.admin.run_links import bulk_url
-from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.control.verbs import VERBS as RUN_VERBS
 from durable_app.errors import QueryTimeoutError
-from durable_app.insight.liveness import liveness, serves
+from durable_app.insight.liveness import holds_lease, serves
 from durable_app.insight.queues import hold_ups, in_words
 from durable_app.limits import Limits
 from durable_app.models import Queue, Worker
-from durable_app.store import audit, occupancy, workers
+from durable_app.store import occupancy, workers
 from durable_app.store.observing import limited
 from durable_app.store.occupancy import Occupancy
 
@@ -105,7 +105,7 @@ class QueuePages(QueueLists, QueueVerbs):
             partitions=partitions_of(found),
             most_partitions=MOST_PARTITIONS,
             servers=self._servers(request, found, crew),
-            events=audit.newest(self.target_kind, name, MOST_EVENTS),
+            events=self.audit_of(request, Queue(name=name), MOST_EVENTS),
         )
         return context
 
@@ -127,7 +127,7 @@ class QueuePages(QueueLists, QueueVerbs):
                 is_full=most is not None and running.get(one.pk, 0) >= most,
             )
             for one in crew
-            if liveness(one, now) in ("live", "late") and serves(one, found.queue.name)
+            if holds_lease(one, now) and serves(one, found.queue.name)
         ]
 
     def _worker_url(self, worker: Any) -> str:

@@ -67,6 +67,8 @@ class QueueVerb:
     """Something an operator may do to a queue."""
 
     label: Any
+    done: Any
+    """The participle: a queue "was paused"."""
     permission: str
     act: Callable[[Operator, str, Values], Result | None]
     refusal: Callable[[Occupancy], str]
@@ -78,6 +80,7 @@ class QueueVerb:
 VERBS: Mapping[str, QueueVerb] = {
     "pause": QueueVerb(
         label=gettext_lazy("Pause"),
+        done=gettext_lazy("paused"),
         permission="pause_queue",
         act=_pause,
         refusal=_none,
@@ -86,6 +89,7 @@ VERBS: Mapping[str, QueueVerb] = {
     ),
     "resume": QueueVerb(
         label=gettext_lazy("Resume"),
+        done=gettext_lazy("resumed"),
         permission="pause_queue",
         act=_resume,
         refusal=_not_paused,
@@ -93,6 +97,7 @@ VERBS: Mapping[str, QueueVerb] = {
     ),
     "configure": QueueVerb(
         label=gettext_lazy("Edit limits"),
+        done=gettext_lazy("given new limits"),
         permission="tune_queue",
         act=_configure,
         refusal=_none,
@@ -104,6 +109,7 @@ VERBS: Mapping[str, QueueVerb] = {
     ),
     "reset": QueueVerb(
         label=gettext_lazy("Back to the code’s limits"),
+        done=gettext_lazy("given the code’s limits again"),
         permission="tune_queue",
         act=_reset,
         refusal=_not_overridden,
@@ -111,6 +117,7 @@ VERBS: Mapping[str, QueueVerb] = {
     ),
     "create": QueueVerb(
         label=gettext_lazy("Create"),
+        done=gettext_lazy("created"),
         permission="tune_queue",
         act=_create,
         refusal=_exists,
@@ -154,11 +161,11 @@ class QueueVerbs(QueueLinks):
         verb = VERBS.get(name)
         if verb is None:
             raise Http404
+        if not self.has_view_permission(request):
+            return self.denied(request, name)
         found = self.occupancy_of(request, object_id)
-        operator = self.operator_of(request)
-        if not operator.actor.may(verb.permission, found.queue):
-            operator.deny(name, found.queue.name, queues.KIND)
-            return self.forbidden(request)
+        if not self.may(request, verb.permission, found.queue):
+            return self.denied(request, name, found.queue.name)
 
         def act(operator: Operator, values: Values) -> list[Result]:
             result = verb.act(operator, found.queue.name, values)
@@ -176,6 +183,7 @@ class QueueVerbs(QueueLinks):
         return VerbPage(
             title=_("%(verb)s: %(queue)s") % {"verb": verb.label, "queue": name},
             verb=verb.label,
+            done=verb.done,
             back_url=self.list_url() if is_from_list else self.object_url(name),
             sentences=(*([why_not] if why_not else []), *map(str, verb.sentences)),
             form_class=verb.form_class,

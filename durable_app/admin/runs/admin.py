@@ -14,6 +14,7 @@ from durable_app.admin.runs.lists import RunLists
 from durable_app.admin.runs.many import ManyRuns, meant
 from durable_app.admin.runs.page import RunPages
 from durable_app.admin.runs.verbs import RunVerbs
+from durable_app.admin.runs.windows import settled
 from durable_app.identifiers import is_storable
 
 
@@ -41,13 +42,20 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, HistoryPage
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Add the links that act on all runs that match."""
+        """Settle how far back the list looks; add the links that act on all runs that match."""
+        if denied := self.denied_action(request):
+            return denied
+        elsewhere = settled(request)
+        if elsewhere is not None:
+            return elsewhere
         query = meant(request.GET).urlencode()
         context = {
             "bulk_links": self.bulk_links(request),
             "export_list_url": f"{self.run_url('export_list')}?{query}",
             "may_export": self.may(request, "export_workflow"),
             "count_url": f"{self.run_url('count')}?{query}",
+            "live_region": "rows",
+            "own_url": f"?{request.GET.urlencode()}",
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from durable_app.control.actors import Actor
-from durable_app.control.verbs import VERBS, Verb
+from durable_app.control.verbs import ON_BEHALF, SAFE_ON_BEHALF, VERBS, Verb
 from durable_app.errors import DurableError
 from durable_app.registry import registry
 
@@ -21,9 +21,11 @@ class Button:
 
 
 def buttons(run: Any, actor: Actor, url: Any) -> list[Button]:
-    """Return a button for each verb; ``url`` tells a verb's page."""
+    """Return a button for each verb that is ever possible on a run; ``url`` tells a verb's page."""
     return [
-        Button(verb=verb, url=url(verb.name), refusal=refusal(verb, run, actor)) for verb in VERBS.values()
+        Button(verb=verb, url=url(verb.name), refusal=refusal(verb, run, actor))
+        for verb in VERBS.values()
+        if run.name not in ON_BEHALF or verb.name in SAFE_ON_BEHALF
     ]
 
 
@@ -32,8 +34,8 @@ def refusal(verb: Verb, run: Any, actor: Actor) -> str:
     if not actor.may(verb.permission, run):
         return _("You need the permission “%(permission)s”.") % {"permission": verb.permission}
     if verb.name == "start_like":
-        return _not_startable(run.name)
-    return verb.refusal(run.status)
+        return verb.refusal_of(run) or _not_startable(run.name)
+    return verb.refusal_of(run)
 
 
 def _not_startable(name: str) -> str:

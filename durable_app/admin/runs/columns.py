@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -44,6 +44,8 @@ MORE = {
 """Columns that a link may ask for, by the name in it."""
 
 LONGEST_CELL = 60
+LONGEST_NAME = 24
+LONGEST_QUEUE = 16
 
 
 class RunColumns(RunLinks):
@@ -62,7 +64,7 @@ class RunColumns(RunLinks):
     @admin.display(description=_("Workflow"))
     def shown_name(self, run: Workflow) -> SafeString:
         """Return the function's name."""
-        return display.short_name(run.name)
+        return display.short_name(run.name, LONGEST_NAME)
 
     @admin.display(description=_("ID"))
     def shown_id(self, run: Workflow) -> SafeString:
@@ -72,7 +74,10 @@ class RunColumns(RunLinks):
     @admin.display(description=_("Queue"))
     def shown_queue(self, run: Workflow) -> Any:
         """Return the queue."""
-        return run.queue_name or display.NOTHING
+        if not run.queue_name:
+            return display.NOTHING
+        shown = display.shortened(run.queue_name, LONGEST_QUEUE)
+        return format_html('<span title="{}">{}</span>', run.queue_name, shown)
 
     @admin.display(description=_("Created"))
     def shown_start(self, run: Workflow) -> SafeString:
@@ -126,12 +131,10 @@ def add_last_steps(runs: Iterable[Workflow]) -> None:
     running = {run.pk: run for run in runs if run.status == Status.PENDING}
     if not running:
         return
-    steps = Step.objects.using(database.alias()).filter(workflow_id__in=list(running)).exclude(name=RETRY)
-    last = steps.order_by().values("workflow_id").annotate(last=Max("position"))
-    places = {(row["workflow_id"], row["last"]) for row in last}
-    found = steps.filter(
-        workflow_id__in=[run for run, _last in places], position__in=[one for _run, one in places]
-    )
-    for run, position, name in found.order_by().values_list("workflow_id", "position", "name"):
-        if (run, position) in places:
+    steps = Step.objects.using(database.alias()).filter(workflow_id=OuterRef("pk")).exclude(name=RETRY)
+    last = steps.order_by("-position", "-branch")
+    found = Workflow.objects.using(database.alias()).filter(pk__in=list(running)).order_by()
+    columns = [Subquery(last.values(name)[:1]) for name in ("position", "name")]
+    for run, position, name in found.values_list("pk", *columns):
+        if position is not None:
             running[run].last_step = f"{position} {name}"  # type: ignore[attr-defined]

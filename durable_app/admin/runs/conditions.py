@@ -7,8 +7,8 @@ run's id, or how it begins. What nobody can mean raises WrongLink.
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -28,6 +28,11 @@ Sight = Callable[[Any], Any]
 
 SEARCH = "q"
 
+WINDOW = "window"
+
+ANY_AGE = "all"
+"""The window that leaves nothing out."""
+
 WINDOWS: Mapping[str, timedelta] = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
@@ -41,6 +46,8 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "failed": UNSUCCESSFUL - {"CANCELLED"},
     "finished": FINISHED,
 }
+
+_STATES: Mapping[str, frozenset[str]] = {name.lower(): frozenset({name}) for name in sorted(listing.STATUSES)}
 
 _FAMILIES: Mapping[str, Conditions] = {
     "top": {"has_parent": False},
@@ -60,6 +67,7 @@ QUALIFIERS: Mapping[str, str] = {
     "parent": "parent_workflow_id",
     "fork": "forked_from",
     "error": "error_type",
+    "waiting": "waiting_for",
 }
 
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')
@@ -70,13 +78,15 @@ def conditions_of(parameters: Mapping[str, Any], sees: Sight) -> Conditions:
     """Return what a link's parameters ask for; raises WrongLink.
 
     ``sees`` leaves those of a queryset of runs that the asker may know of: a search must not tell of others.
+    An id, or the beginning of one, is looked for whatever the window; a range of times that is typed holds.
     """
-    found: Conditions = {}
+    found = searched(parameters.get(SEARCH) or "", sees)
+    is_any_age = names_ids(found)
     for name, read in FILTERS.items():
         value = parameters.get(name)
         if value:
-            _add(found, read(value))
-    _add(found, searched(parameters.get(SEARCH) or "", sees))
+            more = read(value)
+            _add(found, {} if name == WINDOW and is_any_age else more)
     try:
         checked_filter(found)
     except InvalidOptionError as error:
@@ -97,6 +107,11 @@ def searched(text: str, sees: Sight) -> Conditions:
         else:
             _add(found, _id(_unquoted(word), sees))
     return found
+
+
+def names_ids(conditions: Conditions) -> bool:
+    """Return whether runs are asked for by their ids."""
+    return "workflow_ids" in conditions or "workflow_id_prefix" in conditions
 
 
 def words(text: str) -> list[tuple[str, str]]:
@@ -169,6 +184,8 @@ def _add_pairs(found: Conditions, more: Conditions) -> None:
 
 
 def _window(value: str) -> Conditions:
+    if value == ANY_AGE:
+        return {}
     return {"start_time": (clock.now() - _one_of(WINDOWS, value)).isoformat()}
 
 
@@ -176,12 +193,20 @@ def _ended(value: str) -> Conditions:
     return {"completed_after": (clock.now() - _one_of(WINDOWS, value)).isoformat()}
 
 
+def _moment(name: str) -> Callable[[str], Conditions]:
+    def read(value: str) -> Conditions:
+        try:
+            moment = listing.moment(name, value)
+            return {} if moment is None else {name: moment.astimezone(UTC).isoformat()}
+        except (InvalidOptionError, OverflowError) as error:
+            raise WrongLink(_("%(value)s is not a time.") % {"value": value}) from error
+
+    return read
+
+
 def _status(value: str) -> Conditions:
-    if value in listing.STATUSES:
-        return {"status": [value]}
-    if value.upper() in listing.STATUSES:
-        return {"status": [value.upper()]}
-    return {"status": sorted(_one_of(GROUPS, value))}
+    known = {**GROUPS, **_STATES}
+    return {"status": sorted(_one_of(known, value.lower() if value.lower() in known else value))}
 
 
 def _family(value: str) -> Conditions:
@@ -196,17 +221,15 @@ def _equal(name: str) -> Callable[[str], Conditions]:
 def _one_of(choices: Mapping[str, Any], value: str) -> Any:
     if value not in choices:
         raise WrongLink(
-            _("%(value)s is none of %(choices)s.") % {"value": value, "choices": _listed(choices)}
+            _("%(value)s is none of %(choices)s.") % {"value": value, "choices": ", ".join(choices)}
         )
     return choices[value]
 
 
-def _listed(choices: Iterable[str]) -> str:
-    return ", ".join(choices)
-
-
 FILTERS: Mapping[str, Callable[[str], Conditions]] = {
-    "window": _window,
+    WINDOW: _window,
+    "since": _moment("start_time"),
+    "until": _moment("end_time"),
     "ended": _ended,
     "status": _status,
     "workflow": _equal("name"),
@@ -214,5 +237,6 @@ FILTERS: Mapping[str, Callable[[str], Conditions]] = {
     "schedule": _equal("schedule_name"),
     "version": _equal("app_version"),
     "family": _family,
+    "waiting": _equal("waiting_for"),
 }
 """The list's filters, by the parameter that carries them."""

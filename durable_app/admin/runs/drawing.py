@@ -119,16 +119,13 @@ def _bar(segment: Segment) -> Bar:
 
 
 def _ticks(timeline: Timeline) -> tuple[Tick, ...]:
-    """Return the axis's marks, without those that would be written over one another."""
-    ticks: list[Tick] = []
-    last = -1.0
-    for place, label in timeline.ticks:
-        if place - last < 0.09 and ticks:
-            continue
-        anchor = "start" if place < 0.05 else "end" if place > 0.95 else "middle"
-        ticks.append(Tick(x=_percent(place), label=label, anchor=anchor))
-        last = place
-    return tuple(ticks)
+    return tuple(
+        Tick(x=_percent(place), label=label, anchor=_anchor(place)) for place, label in timeline.ticks
+    )
+
+
+def _anchor(place: float) -> str:
+    return "start" if place < 0.05 else "end" if place > 0.95 else "middle"
 
 
 def _percent(share: float) -> str:

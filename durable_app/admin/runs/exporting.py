@@ -44,8 +44,7 @@ class Exports(RunLinks):
         operator = self.operator_of(request)
         actor = operator.actor
         if not self.has_view_permission(request) or not actor.may("export_workflow"):
-            operator.deny("export", "")
-            return self.forbidden(request)
+            return self.denied(request, "export")
         try:
             conditions = conditions_of(request.GET, actor.sees)
         except WrongLink as error:
@@ -102,8 +101,7 @@ class Exports(RunLinks):
             raise Http404
         wanted = ["export_workflow", *(["view_payload"] if operation.options["payloads"] else [])]
         if not all(operator.actor.may(permission) for permission in wanted):
-            operator.deny("download", str(number), bulk.KIND)
-            return self.forbidden(request)
+            return self.denied(request, "download", str(number), bulk.KIND)
         if not operation.file:
             return self._unfinished(request, operation)
         operator.perform("download", str(number), lambda: "", {}, bulk.KIND)

@@ -1,4 +1,7 @@
-"""The filters beside the list: choices from the registry and from the newest runs, never from a DISTINCT."""
+"""The filters beside the list: choices from the registry and from the newest runs, never from a DISTINCT.
+
+The window of the list stands above it, see ``windows``.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +10,9 @@ from django.contrib.admin import SimpleListFilter
 from django.core.cache import cache
 from django.utils.translation import gettext_lazy as _
 
+from durable_app.admin.runs.windows import any_age
 from durable_app.control.actors import Actor, policy
+from durable_app.control.verbs import ACTIVE
 from durable_app.models import Status, Workflow
 from durable_app.registry import registry
 from durable_app.store import database
@@ -61,15 +66,27 @@ class RunFilter(SimpleListFilter):
         """Return choices that no run need have."""
         return ()
 
+    def choices(self, changelist: Any) -> Any:
+        """Yield links; what may be older than the window of the list is looked for at any age."""
+        for one, value in zip(super().choices(changelist), ("", *dict(self.lookup_choices)), strict=False):
+            if self.is_of_any_age(value):
+                changed = any_age(**{str(self.parameter_name): value})
+                one["query_string"] = changelist.get_query_string(changed)
+            yield one
+
+    def is_of_any_age(self, value: str) -> bool:
+        """Return whether a choice means old runs, too."""
+        return False
+
     def queryset(self, request: Any, queryset: Any) -> Any:
         """Leave it to ``conditions``, which applies all at once."""
         return queryset
 
 
 class WindowFilter(RunFilter):
-    """When a run was created."""
+    """When something happened, by how long ago."""
 
-    title = _("created")
+    title = _("when")
     parameter_name = "window"
 
     def lookups(self, request: Any, model_admin: Any) -> Choices:
@@ -89,6 +106,10 @@ class EndedFilter(WindowFilter):
     title = _("ended")
     parameter_name = "ended"
 
+    def is_of_any_age(self, value: str) -> bool:
+        """Say so of each: a run that has just ended may have begun long ago."""
+        return bool(value)
+
 
 class StatusFilter(RunFilter):
     """A state, or a group of them."""
@@ -104,6 +125,10 @@ class StatusFilter(RunFilter):
             ("finished", _("All ended")),
         ]
         return groups + [(value, f"— {label}") for value, label in Status.choices]
+
+    def is_of_any_age(self, value: str) -> bool:
+        """Say so of what has not ended: it is to be hard to lose."""
+        return value == "active" or value in ACTIVE
 
 
 class WorkflowFilter(RunFilter):
@@ -154,7 +179,32 @@ class FamilyFilter(RunFilter):
         return [("top", _("Top level")), ("children", _("Children")), ("forks", _("Forks"))]
 
 
+class WaitingFilter(RunFilter):
+    """What an active run waits for."""
+
+    title = _("waiting for")
+    parameter_name = "waiting"
+
+    def lookups(self, request: Any, model_admin: Any) -> Choices:
+        """Return the kinds."""
+        return [
+            ("approval", _("An approval")),
+            ("message", _("A message")),
+            ("event", _("An event")),
+            ("result", _("Another run's end")),
+            ("stream", _("A stream")),
+            ("sleep", _("Its time")),
+            ("code", _("Code that fits")),
+            ("queue", _("A worker, in its queue")),
+            ("delay", _("Its start")),
+        ]
+
+    def is_of_any_age(self, value: str) -> bool:
+        """Say so of each: what waits has not ended."""
+        return bool(value)
+
+
 FILTERS = (
-    StatusFilter, WindowFilter, EndedFilter, WorkflowFilter, QueueFilter, ScheduleFilter, VersionFilter,
-    FamilyFilter,
+    StatusFilter, EndedFilter, WorkflowFilter, QueueFilter, ScheduleFilter, VersionFilter,
+    FamilyFilter, WaitingFilter,
 )  # fmt: skip

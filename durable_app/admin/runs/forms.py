@@ -123,8 +123,8 @@ class StartForm(ReasonForm):
         return timedelta(seconds=seconds) if seconds else None
 
 
-class StartWithArgumentsForm(StartForm):
-    """For those who may see payloads: the arguments of the model, to be changed."""
+class ArgumentsForm(ReasonForm):
+    """For those who may see payloads: the arguments of the model, to be changed; an empty text keeps them."""
 
     args = JSONText(label=_("Arguments"), kind=list, required=False)
     kwargs = JSONText(
@@ -135,12 +135,30 @@ class StartWithArgumentsForm(StartForm):
     )
 
 
+class StartWithArgumentsForm(ArgumentsForm, StartForm):
+    """Asks how a run is to be started, and with what."""
+
+
+class ForkWithArgumentsForm(ArgumentsForm, ForkForm):
+    """Asks where from, as what, and with what."""
+
+    args = JSONText(
+        label=_("Arguments"),
+        kind=list,
+        required=False,
+        help_text=_(
+            "If you change these or those below: the steps before the first one that runs again are copied "
+            "as they were recorded, with the old arguments."
+        ),
+    )
+
+
 def merged(edited: Any, shown: Any, original: Any) -> Any:
     """Return an edited value, in which all that was left as it was shown is the original again.
 
     What is shown of dates, decimals and secrets is not what they are.
     """
-    if edited == shown and type(edited) is type(shown):
+    if same(edited, shown):
         return original
     match edited, shown:
         case dict(), dict() if isinstance(original, dict):
@@ -152,6 +170,11 @@ def merged(edited: Any, shown: Any, original: Any) -> Any:
             return [merged(*three) for three in zip(edited, shown, original, strict=True)]
         case _:
             return edited
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values are the same JSON; true and 1 are not, though they are equal."""
+    return json.dumps(one) == json.dumps(other)
 
 
 def holds_hidden(value: Any) -> bool:

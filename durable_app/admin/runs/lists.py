@@ -1,21 +1,21 @@
-"""The list of runs: its conditions, its page, how many match, and what refreshes it."""
+"""The list of runs: its conditions, its page, and how many match."""
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.apps import apps
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext_lazy as _
 
-from durable_app.admin.keyset import CURSOR_VAR, NEWEST, KeysetChangeList, Order
+from durable_app.admin.keyset import CURSOR_VAR, NEWEST, KeysetChangeList, Order, WrongLink
+from durable_app.admin.runs import windows
 from durable_app.admin.runs.columns import COLUMNS_VAR, RunColumns, add_last_steps
 from durable_app.admin.runs.conditions import FILTERS as PARAMETERS
-from durable_app.admin.runs.conditions import Conditions, conditions_of
+from durable_app.admin.runs.conditions import WINDOW, Conditions, conditions_of
 from durable_app.admin.runs.filters import FILTERS
 from durable_app.control.actors import Actor, policy
 from durable_app.insight.relatives import conceal
@@ -23,11 +23,6 @@ from durable_app.models import Status
 from durable_app.store import listing, moments
 from durable_app.store.bulk_operations import COUNTED
 from durable_app.store.observing import limited
-
-FRAGMENT = "X-Durable-Fragment"
-"""The header of a page that only wants its rows again."""
-
-ROWS = f"admin/durable_app/workflow/{'rows_unfold' if apps.is_installed('unfold') else 'rows'}.html"
 
 ORDERS: Mapping[str, Order] = {
     "": NEWEST,
@@ -55,9 +50,10 @@ class RunChangeList(KeysetChangeList):
     """Pages of the runs that a link's conditions describe."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        """Keep the choice of columns out of the conditions."""
+        """Keep the choice of columns, and the window, out of what the filters beside the list show."""
         found = super().get_filters_params(params)
-        found.pop(COLUMNS_VAR, None)
+        for name in (COLUMNS_VAR, *windows.OWN):
+            found.pop(name, None)
         return found
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
@@ -66,13 +62,19 @@ class RunChangeList(KeysetChangeList):
             request
         )
         self.clear_all_filters_qs = self.get_query_string(
-            new_params=remaining, remove=list(self.get_filters_params())
+            new_params=remaining, remove=[*self.get_filters_params(), WINDOW, *windows.RANGE]
         )
         model_admin: Any = self.model_admin
         actor = model_admin.actor_of(request)
-        self.conditions = conditions_of(request.GET, actor.sees)
-        found = visible(actor, self.conditions)
-        return found.order_by(*self.get_ordering(request, found))
+        try:
+            self.conditions = conditions_of(request.GET, actor.sees)
+        except WrongLink as error:
+            self.conditions, self.trouble = {}, str(error)
+        self.window = windows.window_of(request.GET, self.conditions, self.get_query_string)
+        # Whoever has checked rows means these, whether or not they still match.
+        found = visible(actor, {} if request.method == "POST" else self.conditions)
+        ordered = found.order_by(*self.get_ordering(request, found))
+        return ordered.none() if self.trouble else ordered
 
     def get_results(self, request: HttpRequest) -> None:
         """Add what running ones have done last."""
@@ -84,9 +86,16 @@ class RunChangeList(KeysetChangeList):
 
     @property
     def order_links(self) -> list[tuple[Any, str, bool]]:
-        """Label, link and whether it is the present one, of each order."""
+        """Label, link and whether it is the present one, of each order.
+
+        What ended last, or runs longest, need not have been created lately.
+        """
         return [
-            (order.label, self.get_query_string({"o": name or None}), name == self.order_name)
+            (
+                order.label,
+                self.get_query_string({"o": name, **windows.any_age()} if name else {"o": None}),
+                name == self.order_name,
+            )
             for name, order in self.orders.items()
         ]
 
@@ -105,7 +114,7 @@ class RunLists(RunColumns):
     search_fields: ClassVar[Any] = ("workflow_id",)
     search_help_text: ClassVar[Any] = _(
         "An id or its beginning; name: queue: status: user: version: schedule: worker: parent: fork: "
-        "error: attr.customer:acme"
+        "waiting: error: attr.customer:acme"
     )
     orders = ORDERS
     ordering: ClassVar[Any] = ("-pk",)
@@ -118,21 +127,6 @@ class RunLists(RunColumns):
         """Return the change list of runs, on top of the theme's."""
         found: Any = super().get_changelist(request, **kwargs)
         return type("RunChangeList", (RunChangeList, found), {})
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the list, or its rows alone: none if nothing has changed since."""
-        response = super().changelist_view(request, extra_context)
-        wanted = request.headers.get(FRAGMENT)
-        context = getattr(response, "context_data", None) or {}
-        if wanted != "rows" or "cl" not in context:
-            return response
-        etag = context["cl"].etag
-        if request.headers.get("If-None-Match") == etag:
-            return HttpResponseNotModified(headers={"ETag": etag})
-        response.template_name = ROWS
-        response.headers["ETag"] = etag
-        response.headers["Cache-Control"] = "no-store"
-        return response
 
     def count_view(self, request: HttpRequest) -> HttpResponse:
         """Return how many runs match, counted up to a limit: asked for after the page is there."""

@@ -14,9 +14,9 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.translation import gettext as _
 
+from durable_app import conf
 from durable_app.admin.confirming import ReasonForm, VerbPage, confirm
 from durable_app.admin.keyset import WrongLink
-from durable_app.admin.options import options
 from durable_app.admin.runs import forms
 from durable_app.admin.runs.conditions import Conditions, conditions_of
 from durable_app.admin.runs.links import RunLinks
@@ -97,12 +97,21 @@ class ManyRuns(RunLinks):
     has_send_permission = permitted("send_message")
     has_delete_permission = permitted("delete_workflow")
 
+    def denied_action(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the 403 page for an action that the user may not use: Django passes over it in silence."""
+        name = request.POST.get("action", "").removesuffix("_selected")
+        if name not in ASKED:
+            return None
+        if self.has_view_permission(request) and self.may(request, VERBS[name].permission):
+            return None
+        return self.denied(request, f"bulk {name}", kind=bulk.KIND)
+
     def chosen_view(self, request: HttpRequest, queryset: Any, verb: Verb) -> HttpResponse:
         """Show the page for the runs that are checked, or do it."""
         if request.POST.get("select_across") == "1":
             return HttpResponseRedirect(f"{self.bulk_url(verb)}?{request.GET.urlencode()}")
         runs = queryset.order_by("pk")
-        ids = list(runs.values_list("workflow_id", flat=True)[: options().BULK_LIMIT + 1])
+        ids = list(runs.values_list("workflow_id", flat=True))
         if len(ids) > IMMEDIATE:
             act = partial(self._begin, verb, {"workflow_ids": ids})
         else:
@@ -115,6 +124,7 @@ class ManyRuns(RunLinks):
             back_url=f"{self.list_url()}?{request.GET.urlencode()}",
             hidden=(*hidden, ("action", request.POST.get("action", "")), ("select_across", "0")),
             marker=CONFIRMED,
+            in_background=len(ids) > IMMEDIATE,
         )
         return confirm(self, request, page, act)
 
@@ -125,32 +135,36 @@ class ManyRuns(RunLinks):
             raise Http404
         operator = self.operator_of(request)
         if not self.has_view_permission(request) or not operator.actor.may(verb.permission):
-            operator.deny(f"bulk {name}", "", "bulk operation")
-            return self.forbidden(request)
+            return self.denied(request, f"bulk {name}", kind=bulk.KIND)
         try:
             conditions = conditions_of(request.GET, operator.actor.sees)
         except WrongLink as error:
             return self.trouble(request, 400, _("This link does not work"), str(error))
         found = visible(operator.actor, conditions)
         count = counted(found)
-        most = options().BULK_LIMIT
-        if sum(count.values()) > most and not operator.actor.may("bulk_unlimited"):
+        most = conf.options().BULK_LIMIT
+        if sum(count.values()) > min(most, COUNTED) and bulk.is_too_many(operator.actor, conditions):
             sentence = _("More than %(most)d runs match. Choose a shorter time, or more conditions.")
             return self.trouble(request, 400, _("Too many runs"), sentence % {"most": most})
-        page = self._many_page(
-            verb, count, back_url=f"{self.list_url()}?{request.GET.urlencode()}", is_all=True
-        )
+        back_url = f"{self.list_url()}?{request.GET.urlencode()}"
+        page = self._many_page(verb, count, back_url=back_url, is_all=True, in_background=True)
         return confirm(self, request, page, partial(self._begin, verb, conditions))
 
     def _begin(
         self, verb: Verb, conditions: Conditions, operator: Operator, values: dict[str, Any]
     ) -> list[Result]:
         number = bulk.begin(operator, verb.name, conditions, ASKED[verb.name].given(values))
-        sentence = _("bulk operation %(number)d has begun") % {"number": number}
-        return [Result(target=sentence, outcome="done", made=str(number))]
+        return [Result(target=str(number), outcome="done", made=str(number))]
 
     def _many_page(
-        self, verb: Verb, count: dict[str, int], *, back_url: str, is_all: bool = False, **more: Any
+        self,
+        verb: Verb,
+        count: dict[str, int],
+        *,
+        back_url: str,
+        in_background: bool,
+        is_all: bool = False,
+        **more: Any,
     ) -> VerbPage:
         total = sum(count.values())
         skipped = [(status, many, verb.refusal(status)) for status, many in count.items()]
@@ -168,15 +182,15 @@ class ManyRuns(RunLinks):
                 "is_all": is_all,
                 "possible": sum(many for _status, many, refusal in skipped if not refusal),
             },
-            done_url=partial(self._after, back_url),
+            done=_("started") if in_background else verb.done,
+            subject=_("A bulk operation") if in_background else "",
+            done_url=partial(self._begun_url, back_url) if in_background else None,
             **more,
         )
 
-    def _after(self, back_url: str, results: list[Result]) -> str:
-        """Return the page of the operation that was begun, if there was one and somebody shows it."""
-        if len(results) == 1 and results[0].made.isdecimal() and results[0].target != results[0].made:
-            return self.operation_url(results[0].made) or back_url
-        return back_url
+    def _begun_url(self, back_url: str, results: list[Result]) -> str:
+        """Return the page of the operation that was begun, if somebody shows it."""
+        return self.operation_url(results[0].made) or back_url
 
     def bulk_url(self, verb: Verb) -> str:
         """Return the URL of a verb on all runs that match."""

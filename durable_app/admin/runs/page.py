@@ -10,18 +10,25 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
 from durable_app.admin.approvals.asked import asked_by
+from durable_app.admin.audit.words import label_of
 from durable_app.admin.keyset import WrongLink
+from durable_app.admin.live import FRAGMENT
 from durable_app.admin.runs import parts
 from durable_app.admin.runs.buttons import buttons
 from durable_app.admin.runs.links import RunLinks
-from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.admin.runs.parts import Look
 from durable_app.admin.runs.steps import one_step, step_page
+from durable_app.control.verbs import ON_BEHALF
 from durable_app.insight.payloads import attributes, failure, payload
 from durable_app.insight.reasons import why
 from durable_app.insight.relatives import conceal
 from durable_app.insight.timeline import short
 from durable_app.models.workflow import TERMINAL
+from durable_app.store import bulk_operations
+
+
+LONGEST_FACT = 120
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +43,7 @@ def _steps(look: Look) -> dict[str, Any]:
     """Return the run's steps, why it is here, and the step that is looked at."""
     chosen = look.parameters.get("step")
     return {
-        "reason": why(look.run),
+        "reason": why(look.run, may_see=look.may_see),
         "steps": step_page(look.run, look.actor, look.parameters.get("from")),
         "error": failure(look.run.error, may_see=look.may_see),
         "chosen": chosen_step(look, chosen) if chosen else None,
@@ -116,7 +123,11 @@ class RunPages(RunLinks):
             identifier=display.identifier(run.workflow_id, is_cut=False),
             short_name=display.short_name(run.name),
             facts=self._facts(run),
-            attributes=attributes(run.attributes),
+            attributes=[
+                (display.shortened(name, LONGEST_NAME), display.folded(str(value), LONGEST_FACT))
+                for name, value in attributes(run.attributes).items()
+            ],
+            carries_out=self._carries_out(request, run),
             is_live=run.status not in TERMINAL,
             buttons=found,
             fork_url=next((one.url for one in found if one.verb.name == "fork" and not one.refusal), ""),
@@ -126,6 +137,15 @@ class RunPages(RunLinks):
             may_export=self.may(request, "export_workflow", run) and self.may(request, "view_payload", run),
         )
         return context
+
+    def _carries_out(self, request: HttpRequest, run: Any) -> tuple[str, str] | None:
+        """Return name and URL of the operation that a run of ours carries out; None for all other runs."""
+        sees = self.actor_of(request).sees_operations
+        operation = bulk_operations.of_run(run.workflow_id, sees) if run.name in ON_BEHALF else None
+        if operation is None:
+            return None
+        url = self.operation_url(operation.pk) if self.may(request, "view_bulkoperation") else ""
+        return f"{label_of(operation.verb)} {operation.pk}", url
 
     def _facts(self, run: Any) -> list[tuple[Any, Any]]:
         """Return what the head says of a run, without what is not known."""

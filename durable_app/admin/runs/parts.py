@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Max
 from django.utils.translation import gettext as _
 
+from durable_app.admin.audit.words import deeds
 from durable_app.admin.keyset import WrongLink
 from durable_app.control.actors import Actor, policy
 from durable_app.identifiers import is_storable
@@ -170,7 +171,7 @@ def history(look: Look) -> dict[str, Any]:
     events = _rows(AuditEvent).filter(target_id=run.workflow_id, target_kind="workflow").order_by("-pk")
     return {
         "worker": _rows(Worker).filter(pk=run.worker_id).first() if run.worker_id else None,
-        "audit": list(events[:MOST]) if look.actor.may("view_auditevent") else None,
+        "audit": deeds(events[:MOST]) if look.actor.may("view_auditevent") else None,
         "most": MOST,
     }
 

@@ -15,10 +15,11 @@ from durable_app.admin.confirming import ReasonForm, VerbPage, confirm
 from durable_app.admin.runs import forms
 from durable_app.admin.runs.buttons import refusal
 from durable_app.admin.runs.links import RunLinks
-from durable_app.control import starting
+from durable_app.control import inputs, starting
+from durable_app.control.inputs import Inputs
 from durable_app.control.operator import Operator, Result
 from durable_app.control.verbs import VERBS, Verb
-from durable_app.errors import DurableError, InvalidOptionError
+from durable_app.errors import DurableError, InvalidArgumentsError, InvalidOptionError, SerializationError
 from durable_app.insight.payloads import plain, redacted
 from durable_app.models import Step
 from durable_app.store import database, forking
@@ -51,7 +52,14 @@ def _retry(operator: Operator, run: Any, values: Values) -> list[Result]:
 
 def _fork(operator: Operator, run: Any, values: Values) -> list[Result]:
     chosen = {name: values[name] for name in ("app_version", "queue_name", "new_workflow_id") if values[name]}
-    return [operator.fork(run.workflow_id, values["start_step"], **chosen)]
+    if "args" in values:
+        edited = _edited(starting.order_like(run.workflow_id), values)
+        if edited:
+            chosen["inputs"] = Inputs(**edited)
+    result = operator.fork(run.workflow_id, values["start_step"], **chosen)
+    if isinstance(result.error, InvalidArgumentsError | SerializationError):
+        raise result.error  # the form is shown again, with what was typed
+    return [result]
 
 
 def _rewind(operator: Operator, run: Any, values: Values) -> list[Result]:
@@ -68,17 +76,32 @@ def _delete(operator: Operator, run: Any, values: Values) -> list[Result]:
 
 def _start_like(operator: Operator, run: Any, values: Values) -> list[Result]:
     model = starting.order_like(run.workflow_id)
-    given = {}
-    if "args" in values:
-        shown = _shown(model)
-        given = {
-            name: forms.merged(values[name] or kind(), shown[name], getattr(model, name))
-            for name, kind in (("args", list), ("kwargs", dict))
-        }
-        if forms.holds_hidden(list(given.values())):
-            raise InvalidOptionError(_("A hidden value stands where none was: write down what is meant."))
+    given = _given(model, values) if "args" in values else {}
     own = {name: values[name] for name in ("workflow_id", "queue_name", "priority", "delay")}
     return [starting.start(operator, replace(model, **own, **given))]
+
+
+def _given(model: starting.Order, values: Values) -> Values:
+    """Return the arguments that a form was left with; raises InvalidOptionError if one is not to be known.
+
+    An empty text stands for the model's arguments.
+    """
+    given = {
+        name: getattr(model, name)
+        if values[name] is None
+        else forms.merged(values[name], one, getattr(model, name))
+        for name, one in _shown(model).items()
+    }
+    if forms.holds_hidden(list(given.values())):
+        raise InvalidOptionError(_("A hidden value stands where none was: write down what is meant."))
+    return given
+
+
+def _edited(model: starting.Order, values: Values) -> Values:
+    """Return the arguments that a form was left with if they are not as they were shown, else nothing."""
+    shown = _shown(model)
+    is_same = all(values[name] is None or forms.same(values[name], one) for name, one in shown.items())
+    return {} if is_same else _given(model, values)
 
 
 def _shown(order: starting.Order) -> dict[str, Any]:
@@ -169,11 +192,11 @@ class RunVerbs(RunLinks):
         verb, view = VERBS.get(name), VIEWS.get(name)
         if verb is None or view is None:
             raise Http404
+        if not self.has_view_permission(request):
+            return self.denied(request, name)
         run = self.found(request, number)
-        operator = self.operator_of(request)
-        if not operator.actor.may(verb.permission, run):
-            operator.deny(verb.name, run.workflow_id)
-            return self.forbidden(request)
+        if not self.may(request, verb.permission, run):
+            return self.denied(request, name, run.workflow_id)
         page = self._verb_page(request, run, verb, view)
         return confirm(self, request, page, partial(_acting, view, run))
 
@@ -190,6 +213,7 @@ class RunVerbs(RunLinks):
         return VerbPage(
             title=_("%(verb)s: %(run)s") % {"verb": verb.label, "run": run.workflow_id},
             verb=verb.label,
+            done=verb.done,
             back_url=self.object_url(run.pk),
             sentences=tuple(str(one) for one in view.sentences),
             is_destructive=verb.is_destructive,
@@ -213,30 +237,26 @@ class RunVerbs(RunLinks):
     def _form(
         self, request: HttpRequest, run: Any, verb: Verb, view: VerbView
     ) -> tuple[type[ReasonForm], Values]:
+        initial = {"queue_name": run.queue_name or "default", "priority": run.priority}
         if view.shows_steps:
-            asked = request.GET.get("step", "").partition(".")[0]
-            start = (
-                int(asked) if asked.isdecimal() and len(asked) < 10 else forking.failed_step(run.workflow_id)
-            )
-            return view.form_class, {"start_step": max(1, start), "queue_name": run.queue_name or "default"}
-        order = {"queue_name": run.queue_name or "default", "priority": run.priority}
-        if verb.name != "start_like":
-            return view.form_class, order
-        shown = _shown_of(run) if self.may(request, "view_payload", run) else {}
+            initial["start_step"] = _start_step(request, run)
+        may_choose = all(self.may(request, one, run) for one in ("view_payload", inputs.PERMISSION))
+        shown = _shown_of(run) if verb.name in _WITH_ARGUMENTS and may_choose else {}
         if not shown:
-            return view.form_class, order
-        return forms.StartWithArgumentsForm, {
-            **order,
+            return view.form_class, initial
+        return _WITH_ARGUMENTS[verb.name], {
+            **initial,
             **{name: _indented(one) for name, one in shown.items()},
         }
 
     def export_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Return all that is stored of a run as a file for ``import_workflow``: not redacted, and audited."""
+        if not self.has_view_permission(request):
+            return self.denied(request, "export")
         run = self.found(request, number)
         operator = self.operator_of(request)
         if not all(operator.actor.may(one, run) for one in ("export_workflow", "view_payload")):
-            operator.deny("export", run.workflow_id)
-            return self.forbidden(request)
+            return self.denied(request, "export", run.workflow_id)
         operator.perform("export", run.workflow_id, lambda: "")
         return JsonResponse(
             transfer.export_workflow(run.workflow_id),
@@ -247,6 +267,18 @@ class RunVerbs(RunLinks):
 
 def _acting(view: VerbView, run: Any, operator: Operator, values: Values) -> list[Result]:
     return view.act(operator, run, values)
+
+
+_WITH_ARGUMENTS: Mapping[str, type[ReasonForm]] = {
+    "start_like": forms.StartWithArgumentsForm,
+    "fork": forms.ForkWithArgumentsForm,
+}
+
+
+def _start_step(request: HttpRequest, run: Any) -> int:
+    asked = request.GET.get("step", "").partition(".")[0]
+    is_number = asked.isdecimal() and len(asked) < 10
+    return max(1, int(asked) if is_number else forking.failed_step(run.workflow_id))
 
 
 def _shown_of(run: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from durable_app import clock, conf
 from durable_app.admin import display
 from durable_app.admin.neighbours import page_url
-from durable_app.admin.schedules.declared import is_of_code
+from durable_app.admin.schedules.declared import conflict, is_of_code
 from durable_app.admin.schedules.links import ScheduleLinks
 from durable_app.errors import InvalidOptionError
 from durable_app.insight.fires import in_words, upcoming
@@ -113,8 +113,13 @@ class ScheduleColumns(ScheduleLinks):
 
     @admin.display(description=_("Status"))
     def shown_status(self, row: Schedule) -> SafeString:
-        """Return whether it fires."""
-        return status_badge(row)
+        """Return whether it fires, and whether the code of this process says something else."""
+        shown, other = status_badge(row), conflict(row)
+        if not other or row.status == ScheduleStatus.RETIRED:
+            return shown
+        return format_html(
+            "{}<br>{}", shown, display.mark("is-bad", "⚠", gettext("differs from code"), other)
+        )
 
     @admin.display(description=_("Next"))
     def shown_next(self, row: Schedule) -> SafeString:

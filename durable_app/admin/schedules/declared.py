@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from durable_app.models import Schedule, ScheduleStatus
 from durable_app.registry import DeclaredSchedule, registry
+from durable_app.store import schedules
 
 _COMPARED = ("workflow_name", "cron", "timezone", "queue_name", "catch_up", "catch_up_limit", "overlap")
 
@@ -38,6 +39,12 @@ def conflict(row: Schedule) -> str:
         return ""
     sentence = _("The code of this process declares it differently (%(what)s): the next worker writes that.")
     return sentence % {"what": ", ".join(changed)}
+
+
+def unwritten() -> list[str]:
+    """Return the names of schedules that the code of this process declares and no row has yet."""
+    names = set(registry.schedules)
+    return sorted(names - schedules.written(names)) if names else []
 
 
 def _taken(row: Schedule, declared: DeclaredSchedule) -> str:

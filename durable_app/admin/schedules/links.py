@@ -23,6 +23,8 @@ class Verb:
     """A verb on one schedule that asks for nothing but a reason."""
 
     label: Any
+    done: Any
+    """The participle: a schedule "was paused"."""
     permission: str
     act: Callable[[Operator, str], Result]
     sentence: Any
@@ -32,24 +34,28 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "pause": Verb(
         label=gettext_lazy("Pause"),
+        done=gettext_lazy("paused"),
         permission="pause_schedule",
         act=schedules.pause,
         sentence=gettext_lazy("It fires no more until it is resumed. Runs that it has started go on."),
     ),
     "resume": Verb(
         label=gettext_lazy("Resume"),
+        done=gettext_lazy("resumed"),
         permission="pause_schedule",
         act=schedules.resume,
         sentence=gettext_lazy("It fires again. Its policy says what becomes of the ticks in between."),
     ),
     "trigger": Verb(
         label=gettext_lazy("Trigger"),
+        done=gettext_lazy("triggered"),
         permission="trigger_schedule",
         act=schedules.trigger,
         sentence=gettext_lazy("A run starts now, paused or not, whatever else of it is active."),
     ),
     "delete": Verb(
         label=gettext_lazy("Delete"),
+        done=gettext_lazy("deleted"),
         permission="delete_schedule",
         act=schedules.delete,
         sentence=gettext_lazy("The schedule is gone. Its runs stay."),

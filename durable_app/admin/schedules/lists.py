@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin.keyset import KeysetChangeList, Order
 from durable_app.admin.schedules.columns import ROW_FORM, ScheduleColumns
+from durable_app.admin.schedules.declared import unwritten
 from durable_app.admin.schedules.links import VERBS
 from durable_app.models import Schedule, ScheduleStatus
 from durable_app.store import firings
@@ -51,8 +52,10 @@ class ScheduleLists(ScheduleColumns):
         return type("ScheduleChangeList", (ScheduleChangeList, found), {})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Add the form that the rows' buttons post."""
-        return super().changelist_view(request, {"row_form": ROW_FORM, **(extra_context or {})})
+        """Add the form that the rows' buttons post, and what is declared and not written yet."""
+        return super().changelist_view(
+            request, {"row_form": ROW_FORM, "unwritten": unwritten(), **(extra_context or {})}
+        )
 
     def history_of(self, request: HttpRequest, rows: list[Schedule]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the latest runs and the missed ticks of schedules, as far as the user may look at runs."""

@@ -36,15 +36,18 @@ class ScheduleVerbs(SchedulePages):
         """Show a verb's page, or do it: a row's button comes here directly."""
         if name not in VERBS:
             raise Http404
+        if not self.has_view_permission(request):
+            return self.denied(request, name)
         row: Schedule = self.found(request, pk)
         verb = VERBS[name]
         if not self.may(request, verb.permission, row):
-            return self._denied(request, name, row.name)
+            return self.denied(request, name, row.name)
         is_from_list = request.POST.get("back") == "list"
         back = self.list_url() if is_from_list or name == "delete" else self.object_url(row.pk)
         page = VerbPage(
             title=_("%(verb)s: %(name)s") % {"verb": verb.label, "name": row.name},
             verb=verb.label,
+            done=verb.done,
             back_url=back if name != "delete" else self.object_url(row.pk),
             sentences=tuple(filter(None, (refusal(name, row), str(verb.sentence)))),
             is_destructive=verb.is_destructive,
@@ -59,23 +62,21 @@ class ScheduleVerbs(SchedulePages):
         made = results[0].made
         return (made and back != self.list_url() and run_url(self.admin_site, made)) or back
 
-    def _denied(self, request: HttpRequest, verb: str, name: str) -> HttpResponse:
-        self.operator_of(request).deny(verb, name, schedules.KIND)
-        return self.forbidden(request)
-
     # defining
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Show the form of a new schedule, or make it."""
         if not self.may(request, "add_schedule"):
-            return self._denied(request, "create", "")
+            return self.denied(request, "create")
         return self._form(request, None)
 
     def edit_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Show the form of a schedule, or change it; what code declares is only changed there."""
+        if not self.has_view_permission(request):
+            return self.denied(request, "change")
         row: Schedule = self.found(request, pk)
         if not self.may(request, "change_schedule", row):
-            return self._denied(request, "change", row.name)
+            return self.denied(request, "change", row.name)
         if refusal("change", row):
             return HttpResponseRedirect(self.object_url(row.pk))
         return self._form(request, row)
@@ -97,6 +98,7 @@ class ScheduleVerbs(SchedulePages):
         page = VerbPage(
             title=_("Add a schedule") if row is None else _("Change %(name)s") % {"name": row.name},
             verb=_("Add") if row is None else _("Change"),
+            done=_("added") if row is None else _("changed"),
             back_url=object_url or self.list_url(),
             form_class=form_class,
             initial=initial,
@@ -143,9 +145,11 @@ class ScheduleVerbs(SchedulePages):
 
     def backfill_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Ask for a span, show its ticks, and start the runs of those that have none."""
+        if not self.has_view_permission(request):
+            return self.denied(request, "backfill")
         row: Schedule = self.found(request, pk)
         if not self.may(request, "backfill_schedule", row):
-            return self._denied(request, "backfill", row.name)
+            return self.denied(request, "backfill", row.name)
         try:
             recurrence = recurrence_of(row)
         except InvalidOptionError as error:
@@ -157,6 +161,7 @@ class ScheduleVerbs(SchedulePages):
         page = VerbPage(
             title=_("Backfill: %(name)s") % {"name": row.name},
             verb=_("Backfill"),
+            done=_("backfilled"),
             back_url=self.object_url(row.pk),
             sentences=(
                 _("Ticks between two times that have no run are started now, all at once."),

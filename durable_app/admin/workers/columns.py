@@ -27,7 +27,7 @@ MOST_QUEUES = 3
 _MARKS = {
     "live": ("is-ok", "✓", _("live")),
     "late": ("is-wait", "◷", _("late")),
-    "dead": ("is-bad", "✗", _("dead")),
+    "silent": ("is-bad", "✗", _("silent")),
     "ended": ("is-idle", "⊘", _("ended")),
 }
 
@@ -147,12 +147,17 @@ def process(worker: Any) -> SafeString:
     return format_html('<span class="durable-mono durable-nowrap">{}</span>{}', place, memory)
 
 
+def _all_but(excluded: Sequence[str]) -> Any:
+    """Return "all", and what is not meant by it."""
+    return gettext("all but %(names)s") % {"names": ", ".join(excluded)} if excluded else _("all")
+
+
 def queues(worker: Any) -> Any:
     """Return the queues that a worker serves, the first few of many."""
     if worker.kind != "worker":
         return _("none: it calls workflows")
     if not worker.queues:
-        return _("all")
+        return _all_but(worker.excluded)
     names = ", ".join(worker.queues[:MOST_QUEUES])
     more = len(worker.queues) - MOST_QUEUES
     shown = f"{names} +{more}" if more > 0 else names

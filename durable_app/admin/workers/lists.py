@@ -13,7 +13,7 @@ from durable_app import clock
 from durable_app.admin.keyset import KeysetChangeList, Order, WrongLink
 from durable_app.admin.run_links import runs_url
 from durable_app.admin.workers.columns import MOST_LINKS, WorkerColumns
-from durable_app.insight.liveness import rollouts
+from durable_app.insight.liveness import in_state, rollouts
 from durable_app.models import Status, Workflow
 from durable_app.store import database, workers
 
@@ -21,11 +21,10 @@ Choices = list[tuple[str, Any]]
 
 
 def present() -> Any:
-    """Return the condition of the workers that matter now: live ones, and dead ones that still hold runs."""
+    """Return the condition of the workers that matter now: live and silent ones, and who left runs behind."""
     runs = Workflow.objects.using(database.alias()).filter(status=Status.PENDING, worker_id=OuterRef("pk"))
-    live = Q(kind="worker", stopped_at__isnull=True, expires_at__gt=clock.now())
-    dead = Q(stopped_at__isnull=False) | Q(expires_at__lte=clock.now())
-    return live | (dead & Exists(runs))
+    gone = Q(stopped_at__isnull=False) | workers.is_silent()
+    return Q(kind="worker", stopped_at__isnull=True) | (gone & Exists(runs))
 
 
 class StateFilter(SimpleListFilter):
@@ -37,7 +36,9 @@ class StateFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         """Return what there is besides those that matter now."""
         return [
-            ("gone", _("Ended or dead")),
+            ("live", _("Live")),
+            ("silent", _("Silent")),
+            ("ended", _("Ended")),
             ("callers", _("Processes that call workflows")),
             ("all", _("All of the last day")),
         ]
@@ -52,12 +53,10 @@ class StateFilter(SimpleListFilter):
         match self.value():
             case None:
                 return queryset.filter(present())
-            case "gone":
-                return queryset.filter(kind="worker").exclude(
-                    stopped_at__isnull=True, expires_at__gt=clock.now()
-                )
+            case "live" | "silent" | "ended" as state:
+                return in_state(queryset.filter(kind="worker"), state)
             case "callers":
-                return queryset.filter(kind="caller", stopped_at__isnull=True, expires_at__gt=clock.now())
+                return in_state(queryset.filter(kind="caller"), "live")
             case "all":
                 return queryset
             case _:

@@ -8,13 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_app import clock
 from durable_app.admin import display
+from durable_app.admin.live import FRAGMENT
 from durable_app.admin.run_links import run_url, runs_url
-from durable_app.admin.runs.lists import FRAGMENT
 from durable_app.admin.workers.columns import asked, badge, process, queues
 from durable_app.admin.workers.lists import WorkerLists
 from durable_app.admin.workers.verbs import WorkerVerbs
-from durable_app.insight.liveness import liveness
-from durable_app.store import audit, workers
+from durable_app.insight.liveness import holds_lease
+from durable_app.store import workers
 
 MOST_RUNS = 50
 MOST_EVENTS = 10
@@ -40,7 +40,8 @@ class WorkerPages(WorkerLists, WorkerVerbs):
 
     def _context(self, request: HttpRequest, worker: Any) -> dict[str, Any]:
         actor = self.actor_of(request)
-        held = workers.held_by([worker.pk], actor.sees, MOST_RUNS).get(worker.pk, [])
+        may_look = actor.may("view_workflow")
+        held = workers.held_by([worker.pk], actor.sees, MOST_RUNS).get(worker.pk, []) if may_look else []
         running = workers.running_counts().get(worker.pk, 0)
         context: dict[str, Any] = self.page_context(
             request,
@@ -55,14 +56,14 @@ class WorkerPages(WorkerLists, WorkerVerbs):
             running=running,
             runs=[(one, run_url(self, request, one.number)) for one in held],
             runs_url=runs_url(self, request, worker=worker.pk, status="PENDING"),
-            events=audit.newest(self.target_kind, worker.pk, MOST_EVENTS),
+            events=self.audit_of(request, worker, MOST_EVENTS),
         )
         return context
 
 
 def _uptime(worker: Any) -> Any:
     """Return how long it has lived, or did until it was last heard."""
-    is_live = liveness(worker, clock.now()) in ("live", "late")
+    is_live = holds_lease(worker, clock.now())
     return display.duration(worker.started_at, None if is_live else worker.stopped_at or worker.heartbeat_at)
 
 

@@ -14,7 +14,7 @@ from durable_app.admin.workers.links import WorkerLinks
 from durable_app.control import workers
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Result
-from durable_app.insight.liveness import liveness
+from durable_app.insight.liveness import holds_lease
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +22,8 @@ class WorkerVerb:
     """Something an operator may do to a worker."""
 
     label: Any
+    done: Any
+    """The participle: a worker "was asked to stop"."""
     act: Callable[[Operator, str], Result]
     for_the_living: bool
     """Whether it is possible for live workers, else for dead ones."""
@@ -30,7 +32,7 @@ class WorkerVerb:
 
     def refusal(self, worker: Any) -> str:
         """Return why it is not possible now; empty if it is."""
-        is_live = liveness(worker, clock.now()) in ("live", "late")
+        is_live = holds_lease(worker, clock.now())
         if is_live != self.for_the_living:
             return _("The worker is alive: its lease is valid.") if is_live else _("The worker is not alive.")
         if self.for_the_living and worker.kind != "worker":
@@ -43,12 +45,14 @@ _HEARS = gettext_lazy("It hears of it with its next heartbeat. This cannot be ta
 VERBS: Mapping[str, WorkerVerb] = {
     "quiet": WorkerVerb(
         label=gettext_lazy("Quiet"),
+        done=gettext_lazy("asked to take no more runs"),
         act=workers.quiet,
         for_the_living=True,
         sentences=(gettext_lazy("The worker takes no more runs; what it executes goes on."), _HEARS),
     ),
     "stop": WorkerVerb(
         label=gettext_lazy("Stop after current"),
+        done=gettext_lazy("asked to stop"),
         act=workers.stop,
         for_the_living=True,
         sentences=(
@@ -60,6 +64,7 @@ VERBS: Mapping[str, WorkerVerb] = {
     ),
     "recover": WorkerVerb(
         label=gettext_lazy("Recover its runs now"),
+        done=gettext_lazy("relieved of its runs"),
         act=workers.recover,
         for_the_living=False,
         sentences=(
@@ -102,15 +107,17 @@ class WorkerVerbs(WorkerLinks):
         verb = VERBS.get(name)
         if verb is None:
             raise Http404
+        if not self.has_view_permission(request):
+            return self.denied(request, name)
         worker = self.found(request, object_id)
-        operator = self.operator_of(request)
-        if not operator.actor.may(workers.PERMISSION, worker):
-            operator.deny(name, worker.pk, workers.KIND)
-            return self.forbidden(request)
+        if not self.may(request, workers.PERMISSION, worker):
+            return self.denied(request, name, worker.pk)
         why_not = verb.refusal(worker)
         page = VerbPage(
             title=_("%(verb)s: %(worker)s") % {"verb": verb.label, "worker": worker.name},
             verb=verb.label,
+            done=verb.done,
+            subject=_("Worker %(name)s") % {"name": worker.name},
             back_url=self.object_url(worker.pk),
             sentences=(*([why_not] if why_not else []), *map(str, verb.sentences)),
             is_destructive=verb.is_destructive,

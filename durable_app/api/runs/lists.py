@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from durable_app.api.base import DurableView
-from durable_app.api.bodies import Anything, Milliseconds, ReasonBody, Text, Values, Whole
+from durable_app.api.bodies import Milliseconds, ReasonBody, Text, Values, Whole, arguments, named_arguments
 from durable_app.api.filters import ORDERS, Attributes, RunQuery, SearchBody, conditions
 from durable_app.api.idempotency import idempotent
 from durable_app.api.options import is_startable
@@ -19,6 +19,7 @@ from durable_app.api.runs.showing import LinkedRunSerializer, path_of, shower
 from durable_app.api.schema import documented, paged
 from durable_app.api.throttling import START
 from durable_app.control import starting
+from durable_app.control.inputs import PERMISSION
 from durable_app.control.starting import Order
 from durable_app.errors import WorkflowIDInUseError
 from durable_app.insight.relatives import conceal
@@ -39,8 +40,8 @@ class StartBody(ReasonBody):
     """A run that is wanted."""
 
     workflow = Text(help_text="The name of a registered workflow that is open to the API.")
-    args = serializers.ListField(child=Anything(allow_null=True), required=False, max_length=1000)
-    kwargs = serializers.DictField(child=Anything(allow_null=True), required=False)
+    args = arguments()
+    kwargs = named_arguments()
     id = Text(required=False, help_text="By default a new one. The same id and call again: the same run.")
     queue = Text(required=False)
     priority = Whole(required=False, min_value=0, max_value=HIGHEST_COUNT)
@@ -54,7 +55,7 @@ class StartBody(ReasonBody):
 class Runs(DurableView):
     """All runs."""
 
-    needs = {"GET": VIEW, "POST": Need(permission=starting.PERMISSION, verb="start")}
+    needs = {"GET": VIEW, "POST": Need(permission=PERMISSION, verb="start")}
     queries = {"GET": RunQuery}
     bodies = {"POST": StartBody}
     throttled_as = {"POST": START}

@@ -13,7 +13,7 @@ from durable_app.api.options import is_startable, options
 from durable_app.api.permissions import Need
 from durable_app.api.problems import Problem, settled
 from durable_app.api.schema import documented
-from durable_app.control.starting import PERMISSION
+from durable_app.control.inputs import PERMISSION
 from durable_app.store import runs
 
 

@@ -18,8 +18,11 @@ from durable_app.api.bodies import (
     Text,
     Values,
     Whole,
+    arguments,
+    named_arguments,
 )
 from durable_app.api.idempotency import idempotent
+from durable_app.api.options import is_startable
 from durable_app.api.pagination import Paging
 from durable_app.api.permissions import VIEW, Need
 from durable_app.api.problems import Problem, invalid
@@ -27,12 +30,13 @@ from durable_app.api.runs import parts
 from durable_app.api.runs.outcomes import VerbResultSerializer, run_settled
 from durable_app.api.runs.showing import path_of
 from durable_app.api.schema import documented, paged
+from durable_app.control.inputs import Inputs
 from durable_app.control.operator import Operator, Result
 from durable_app.control.verbs import VERBS
 from durable_app.keyset import Order
 from durable_app.limits import HIGHEST_COUNT
 from durable_app.models import Message
-from durable_app.store import database
+from durable_app.store import database, runs
 
 MOST_AT_ONCE = 200
 """Ids of one request; more are a bulk operation."""
@@ -64,8 +68,21 @@ class StepBody(ReasonBody):
     from_step = Whole(min_value=1, max_value=HIGHEST_COUNT, help_text="The first step that runs again.")
 
 
+class InputsBody(Body):
+    """All arguments of a run."""
+
+    args = arguments()
+    kwargs = named_arguments()
+
+
 class ForkBody(StepBody):
     """A new run with an old one's history."""
+
+    inputs = InputsBody(
+        required=False,
+        help_text="In place of all the old arguments. The steps before `from_step` are copied as they were "
+        "recorded with the old ones. Needs `start_workflow` too, and a workflow that is open to the API.",
+    )
 
     id = Text(required=False, help_text="Of the new run.")
     queue = Text(required=False)
@@ -113,7 +130,18 @@ _FORK_OPTIONS = {
 
 def _fork(operator: Operator, ids: list[str], values: Values) -> list[Result]:
     chosen = {_FORK_OPTIONS[name]: value for name, value in values.items() if name in _FORK_OPTIONS}
+    if "inputs" in values:
+        chosen["inputs"] = Inputs(**values["inputs"])
+        _check_startable(operator, ids)
     return [operator.fork(one, values["from_step"], **chosen) for one in ids]
+
+
+def _check_startable(operator: Operator, ids: list[str]) -> None:
+    """Raise Problem if a run is of a workflow that nobody can give arguments here."""
+    for run in runs.among(ids, operator.actor.sees):
+        if not is_startable(run.name):
+            operator.deny("fork", run.workflow_id)
+            raise Problem("not-exposed", f"{run.name!r} cannot be given arguments here.")
 
 
 def _rewind(operator: Operator, ids: list[str], values: Values) -> list[Result]:
@@ -248,9 +276,16 @@ class Fork(_Maker):
     needs, bodies = _needs(name), _bodies(name)
 
     @idempotent
-    @documented("workflows_fork", answers={201: VerbResultSerializer}, problems=[*REFUSALS, "conflict-id"])
+    @documented(
+        "workflows_fork",
+        answers={201: VerbResultSerializer},
+        problems=[*REFUSALS, "conflict-id", "not-exposed", "workflow-not-found"],
+    )
     def post(self, request: Request, workflow_id: str) -> Response:
-        """Run a history again under a new id, from a step on; the results before it are taken over."""
+        """Run a history again under a new id, from a step on; the results before it are taken over.
+
+        With `inputs` the new run has other arguments.
+        """
         return self.made(request)
 
 
@@ -301,7 +336,9 @@ class ResultsSerializer(serializers.Serializer[Any]):
 class Verbs(DurableView):
     """A verb on runs whose ids stand in the body."""
 
-    needs = {"POST": VIEW}
+    needs = {
+        "POST": Need(permission="view_workflow", verb="verbs")
+    }  # and the verb's own, which the body tells
     bodies = {"POST": VerbsBody}
 
     @documented("workflows_verbs", answers={200: ResultsSerializer})

@@ -157,6 +157,7 @@ _TEXTS = (
     ("--parent", "parent_workflow_id", "a parent run's id"),
     ("--forked-from", "forked_from", "a run that they were forked from"),
     ("--id-prefix", "workflow_id_prefix", "ids that begin so"),
+    ("--waiting-for", "waiting_for", "a wait, such as message, sleep or queue"),
 )
 
 _TIMES = (

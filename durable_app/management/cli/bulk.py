@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from durable_app.control import bulk
 from durable_app.management.cli.arguments import Noun, Verb, add_reason, add_watch, positive
 from durable_app.management.cli.failures import NOT_FOUND, Failure
 from durable_app.management.cli.terminal import Terminal
@@ -74,8 +75,8 @@ def _cancel_arguments(parser: CommandParser) -> None:
 
 
 def _cancel(terminal: Terminal, options: dict[str, Any]) -> None:
-    found = _found(options["number"])
-    terminal.show_results(terminal.operator(options["reason"]).cancel([found.workflow_id]))
+    number = _found(options["number"]).pk
+    terminal.show_results([bulk.cancel(terminal.operator(options["reason"]), number)])
 
 
 NOUN = Noun(

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
 from durable_app import clock, handles
 from durable_app.engine.launch import checked_id
@@ -178,9 +179,10 @@ def _new_lines(workflow_id: str) -> Iterator[str | None]:
             if step.pk not in seen:
                 seen.add(step.pk)
                 place = handles.shown_step(step, load_output=False).step_id
-                yield f"{step.finished_at:%H:%M:%S} {'✗' if step.error else '✓'} {place} {step.name}"
+                at, sign = timezone.localtime(step.finished_at), "✗" if step.error else "✓"
+                yield f"{at:%H:%M:%S} {sign} {place} {step.name}"
         if run.finished_at is not None:
-            yield f"{clock.now():%H:%M:%S} {run.status}"
+            yield f"{timezone.localtime(clock.now()):%H:%M:%S} {run.status}"
             return
         yield None
 

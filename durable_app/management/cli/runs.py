@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from durable_app.control import starting
+from durable_app.control.inputs import Inputs
 from durable_app.control.starting import Order
 from durable_app.engine.launch import checked_id
 from durable_app.management.cli import looking, transferring
@@ -37,10 +38,18 @@ def _set_arguments(parser: CommandParser) -> None:
     )
 
 
-def _start_arguments(parser: CommandParser) -> None:
-    parser.add_argument("workflow", metavar="NAME", type=text, help="A registered workflow.")
+def _add_inputs(parser: CommandParser) -> None:
     parser.add_argument("arguments", nargs="*", metavar="VALUE", help="Arguments: JSON, or else text.")
     parser.add_argument("--kwarg", action="append", default=[], type=pair, metavar="NAME=VALUE")
+
+
+def _inputs(options: dict[str, Any]) -> Inputs:
+    return Inputs(args=[value(one) for one in options["arguments"]], kwargs=dict(options["kwarg"]))
+
+
+def _start_arguments(parser: CommandParser) -> None:
+    parser.add_argument("workflow", metavar="NAME", type=text, help="A registered workflow.")
+    _add_inputs(parser)
     parser.add_argument("--id", default="", type=text, help="The run's id.")
     parser.add_argument("--queue", default="default", type=text)
     parser.add_argument("--priority", type=whole, default=0, metavar="N", help="Lower numbers first.")
@@ -53,10 +62,11 @@ def _start_arguments(parser: CommandParser) -> None:
 
 
 def _start(terminal: Terminal, options: dict[str, Any]) -> None:
+    given = _inputs(options)
     order = Order(
         workflow=options["workflow"],
-        args=[value(one) for one in options["arguments"]],
-        kwargs=dict(options["kwarg"]),
+        args=list(given.args),
+        kwargs=given.kwargs,
         workflow_id=options["id"],
         queue_name=options["queue"],
         priority=options["priority"],
@@ -77,6 +87,7 @@ def _from_step(parser: CommandParser) -> None:
 
 def _fork_arguments(parser: CommandParser) -> None:
     _from_step(parser)
+    _add_inputs(parser)
     parser.add_argument("--forked-id", default="", type=text, metavar="ID", help="The new run's id.")
     parser.add_argument("--to-version", type=text, metavar="VERSION", help="The version to run it.")
     parser.add_argument("--to-queue", type=text, metavar="QUEUE", help="The queue to put it in (default).")
@@ -86,6 +97,11 @@ def _fork(terminal: Terminal, options: dict[str, Any]) -> None:
     extra = {"app_version": options["to_version"], "new_workflow_id": options["forked_id"]}
     if options["to_queue"]:
         extra["queue_name"] = options["to_queue"]
+    if options["arguments"] or options["kwarg"]:
+        extra["inputs"] = _inputs(options)
+        terminal.say(
+            f"The steps before {options['step']} are copied as they were recorded, with the old arguments."
+        )
     operator = terminal.operator(options["reason"])
     terminal.show_results([operator.fork(checked_id(options["id"]), options["step"], **extra)])
 

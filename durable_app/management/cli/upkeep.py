@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import CommandParser
 
-from durable_app import retention
+from durable_app import clock, exporting, retention
 from durable_app.control import workers
 from durable_app.control.actors import APP
 from durable_app.management.cli.arguments import Verb, add_reason, positive, span, text, whole
@@ -15,6 +16,9 @@ from durable_app.management.cli.failures import USAGE, Failure
 from durable_app.management.cli.others import worker_id
 from durable_app.management.cli.terminal import Terminal
 from durable_app.store import workers as rows_of_workers
+
+FILES = 100
+"""Files of exports that are looked for at once."""
 
 # prune
 
@@ -58,9 +62,20 @@ def _prune(terminal: Terminal, options: dict[str, Any]) -> None:
             break
         deleted += some
     is_finished = is_finished and not terminal.is_interrupted
+    files = _delete_files(options["older_than"]) if is_finished else 0
     details = {name: str(given) for name, given in wanted.items() if given is not None}
-    operator.perform("prune", "", lambda: "", {**details, "deleted": deleted})
-    terminal.show_one({"deleted": deleted, "is_finished": is_finished})
+    operator.perform("prune", "", lambda: "", {**details, "deleted": deleted, "files": files})
+    terminal.show_one({"deleted": deleted, "files": files, "is_finished": is_finished})
+
+
+def _delete_files(older_than: timedelta | None) -> int:
+    """Delete the files of exports that ended so long ago; return how many there were."""
+    if older_than is None:
+        return 0
+    before, deleted = clock.now() - older_than, 0
+    while found := exporting.delete_files(before, FILES):
+        deleted += found
+    return deleted
 
 
 def _within(seconds: int | None, batches: Iterator[int]) -> Iterator[int | None]:

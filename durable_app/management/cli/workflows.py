@@ -12,6 +12,7 @@ from django.core.management.base import CommandParser
 from durable_app import public
 from durable_app.callables import Decorated
 from durable_app.engine import versions
+from durable_app.insight import parameters
 from durable_app.management.cli.arguments import Noun, Verb, text
 from durable_app.management.cli.failures import NOT_FOUND, Failure
 from durable_app.management.cli.terminal import Terminal
@@ -47,7 +48,7 @@ def _show(terminal: Terminal, options: dict[str, Any]) -> None:
         for line in _graph(found.name, steps):
             terminal.line(line)
         return
-    terminal.show_one({**_shown(found), "steps": steps}, "name")
+    terminal.show_one({**_shown(found), "schema": parameters.schema(found), "steps": steps}, "name")
 
 
 def _graph(name: str, steps: list[str]) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _print_counts(terminal: Terminal, seen: Overview) -> None:
     versions = ", ".join(f"{name or 'no version'}: {count}" for name, count in workers.versions)
     terminal.line(
         f"workers      {workers.live} live with {workers.slots} slots{versions and f' ({versions})'}, "
-        f"{workers.quiet} quiet, {workers.stale} stale"
+        f"{workers.quiet} quiet, {workers.silent} silent"
     )
     terminal.line(f"schedules    {_schedules(seen)}")
     kept = conf.options().RETENTION

@@ -52,6 +52,16 @@ document.addEventListener("input", (event) => {
   }
 });
 
+// A table that is wider than its place fades out at the edge behind which it goes on.
+const showEdges = () => {
+  for (const box of all(".durable .results, .durable .durable-scroll")) {
+    box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  }
+};
+addEventListener("resize", showEdges);
+addEventListener("load", showEdges);
+document.addEventListener("scroll", showEdges, true);
+
 // Refreshing: the same URL, only the region; never under somebody's hands.
 const region = document.querySelector("[data-durable-region]");
 const KEY = "durable-refresh";
@@ -68,10 +78,16 @@ const isBusy = () =>
 const fetchRegion = async () => {
   const headers = { "X-Durable-Fragment": region.dataset.durableRegion };
   if (etag) headers["If-None-Match"] = etag;
-  const answer = await fetch(location.href, { headers, cache: "no-store" });
+  const answer = await fetch(region.dataset.durableUrl || location.href, { headers, cache: "no-store" });
   if (answer.status !== 200) return null;
   etag = answer.headers.get("ETag") || "";
   return answer.text();
+};
+
+// Cards that take longer than a page may: asked for once the page is there.
+const fetchLate = async (place) => {
+  const answer = await fetch(place.dataset.durableLate, { headers: { "X-Durable-Fragment": "durations" } });
+  if (answer.ok) place.replaceChildren(...parsed(await answer.text()).childNodes);
 };
 
 const parsed = (text) => new DOMParser().parseFromString(text, "text/html").body;
@@ -101,9 +117,10 @@ const renewRows = (text) => {
 
 const renewRun = (text) => {
   const focused = document.activeElement?.getAttribute?.("href");
-  const open = all("details[id][open]", region).map((one) => one.id);
+  const nameOf = (details) => details.id || details.querySelector("summary").textContent;
+  const open = all("details[open]", region).map(nameOf);
   region.replaceChildren(...parsed(text).childNodes);
-  for (const one of all("details[id]", region)) one.open = open.includes(one.id);
+  for (const one of all("details", region)) one.open = open.includes(nameOf(one));
   enhance();
   setUp();
   if (focused) all("a[href]", region).find((one) => one.getAttribute("href") === focused)?.focus();
@@ -122,6 +139,7 @@ const refresh = async () => {
 };
 
 const setUp = () => {
+  showEdges();
   for (const one of all("[data-durable-live] select")) {
     one.value = String(seconds);
     one.onchange = () => {
@@ -194,6 +212,7 @@ if (help) {
   document.addEventListener("click", (event) => event.target.closest("[data-durable-keys-open]") && help.showModal());
 }
 
+all("[data-durable-late]").forEach(fetchLate);
 enhance();
 setUp();
 if (seconds) timer = setTimeout(refresh, seconds * 1000);
