@@ -20,8 +20,9 @@ from durable_app.store.records import Claimed
 
 _COLUMNS = (
     "id", "workflow_id", "name", "attempt", "inputs", "serialization", "class_name", "config_name",
-    "deadline_at", "user", "roles", "assumed_role", "recovery_attempts",
+    "deadline_at", "user", "roles", "assumed_role",
 )  # fmt: skip
+"""The fields of ``Claimed``, in their order."""
 
 _CLAIMED = """
 UPDATE durable_app_workflow AS run
@@ -174,10 +175,10 @@ def ready(claimer: Claimer, names: list[str]) -> Any:
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    if isinstance(values["roles"], str):  # jsonb, as a cursor of Django's gives it
-        values["roles"] = json.loads(values["roles"])
-    return Claimed(run=values.pop("id"), has_history=values["attempt"] > 1, **values)
+    found = Claimed._make(row)
+    if isinstance(found.roles, str):  # jsonb, as a cursor of Django's gives it
+        return found._replace(roles=json.loads(found.roles))
+    return found
 
 
 @database.retried

@@ -182,8 +182,7 @@ class Parcel(NamedTuple):
 History = dict[tuple[int, str], Recorded]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A run that a worker may execute now, under one attempt."""
 
     run: int
@@ -191,15 +190,18 @@ class Claimed:
     name: str
     attempt: int
     inputs: str
-    serialization: str = "json"
-    class_name: str | None = None
-    config_name: str | None = None
-    deadline_at: datetime | None = None
-    user: str | None = None
-    roles: Any = None
-    assumed_role: str | None = None
-    recovery_attempts: int = 0
-    has_history: bool = False
+    serialization: str
+    class_name: str | None
+    config_name: str | None
+    deadline_at: datetime | None
+    user: str | None
+    roles: Any
+    assumed_role: str | None
+
+    @property
+    def has_history(self) -> bool:
+        """Whether earlier attempts may have recorded steps."""
+        return self.attempt > 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.db import Error
 
-from durable_app.engine.context import Execution, Identity
+from durable_app.engine.context import NOBODY, Execution, Identity
 from durable_app.engine.execution import block_claimed, execute_claimed, fail_claimed
 from durable_app.engine.flow import Flow
 from durable_app.engine.identity import authorized
@@ -295,11 +295,17 @@ def _execution(claimed: Claimed, lease: Lease, park_after: timedelta, history: H
         deadline_at=claimed.deadline_at,
         park_after=park_after,
         serialization=claimed.serialization,
-        identity=Identity(
-            user=claimed.user,
-            roles=None if claimed.roles is None else tuple(claimed.roles),
-            assumed_role=claimed.assumed_role,
-        ),
+        identity=_identity(claimed),
+    )
+
+
+def _identity(claimed: Claimed) -> Identity:
+    if claimed.user is None and claimed.roles is None and claimed.assumed_role is None:
+        return NOBODY
+    return Identity(
+        user=claimed.user,
+        roles=None if claimed.roles is None else tuple(claimed.roles),
+        assumed_role=claimed.assumed_role,
     )
 
 
