@@ -30,7 +30,8 @@ class RateLimit:
         _check_count("limiter: limit", self.limit)
         if not timedelta(0) < self.period <= LONGEST_PERIOD:
             raise InvalidOptionError(
-                f"limiter: period must be longer than zero and at most a hundred years, not {self.period}"
+                f"limiter: period must be longer than zero and at most a hundred years, not {self.period}",
+                "limiter",
             )
 
     @classmethod
@@ -69,7 +70,9 @@ class Limits:
             if field.name.endswith("concurrency") and value is not None:
                 _check_count(field.name, value)
         if not isinstance(self.partition_queue, bool):
-            raise InvalidOptionError(f"partition_queue is True or False, not {self.partition_queue!r}")
+            raise InvalidOptionError(
+                f"partition_queue is True or False, not {self.partition_queue!r}", "partition_queue"
+            )
         for inner, outer in _WITHIN:
             self._check_within(inner, outer)
         self._check_rates(self.partition_limiter, self.limiter)
@@ -77,13 +80,15 @@ class Limits:
     def _check_within(self, inner: str, outer: str) -> None:
         narrow, wide = getattr(self, inner), getattr(self, outer)
         if narrow is not None and wide is not None and narrow > wide:
-            raise InvalidOptionError(f"{inner} ({narrow}) must not be above {outer} ({wide})")
+            raise InvalidOptionError(f"{inner} ({narrow}) must not be above {outer} ({wide})", inner, outer)
 
     def _check_rates(self, narrow: RateLimit | None, wide: RateLimit | None) -> None:
         """Refuse more starts for one partition than the whole queue has in a window at least as long."""
         if narrow and wide and narrow.limit > wide.limit and narrow.period <= wide.period:
             raise InvalidOptionError(
-                f"partition_limiter ({narrow.as_dict()}) must not be above limiter ({wide.as_dict()})"
+                f"partition_limiter ({narrow.as_dict()}) must not be above limiter ({wide.as_dict()})",
+                "partition_limiter",
+                "limiter",
             )
 
     @property
@@ -119,7 +124,9 @@ _WITHIN = (
 
 def _check_count(what: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= HIGHEST_COUNT:
-        raise InvalidOptionError(f"{what} must be a whole number from 1 to 2**31 - 1, not {value!r}")
+        raise InvalidOptionError(
+            f"{what} must be a whole number from 1 to 2**31 - 1, not {value!r}", what.split(":")[0]
+        )
 
 
 def _span(what: str, given: Any) -> timedelta:
@@ -144,7 +151,11 @@ def checked_interval(given: float | timedelta | None) -> timedelta | None:
 def checked_queue_name(name: Any) -> str:
     """Return a queue's name, or raise InvalidOptionError."""
     if not isinstance(name, str) or not name.strip() or len(name) > ID_LENGTH or not is_storable(name):
-        raise InvalidOptionError(f"a queue's name is a text of 1 to {ID_LENGTH} characters, not {name!r}")
+        raise InvalidOptionError(
+            f"a queue's name is a text of 1 to {ID_LENGTH} characters, not {name!r}", "queue_name"
+        )
     if name.startswith(RESERVED):
-        raise InvalidOptionError(f"queue names that start with {' or '.join(RESERVED)} are reserved")
+        raise InvalidOptionError(
+            f"queue names that start with {' or '.join(RESERVED)} are reserved", "queue_name"
+        )
     return name

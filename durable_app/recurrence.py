@@ -170,7 +170,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # not found; no plain name; a folder of zones
-        raise InvalidOptionError(f"there is no time zone {name!r}") from None
+        raise InvalidOptionError(f"there is no time zone {name!r}", "timezone") from None
 
 
 # Reading an expression
@@ -223,7 +223,7 @@ def _parsed(cron: str) -> _Fields:
     try:
         next(fields.walls(datetime(2000, 1, 1)))  # noqa: DTZ001  (a wall-clock time has no zone)
     except CroniterError as error:
-        raise InvalidOptionError(f"the cron expression {cron!r} never fires: {error}") from None
+        raise InvalidOptionError(f"the cron expression {cron!r} never fires: {error}", "cron") from None
     return fields
 
 
@@ -232,7 +232,8 @@ def _split(cron: str) -> list[str]:
     texts = _ALIASES.get(cron.strip().lower(), cron).split()
     if len(texts) not in (5, 6):
         raise InvalidOptionError(
-            f"a cron expression has 5 fields, or 6 with the seconds first; {cron!r} has {len(texts)}"
+            f"a cron expression has 5 fields, or 6 with the seconds first; {cron!r} has {len(texts)}",
+            "cron",
         )
     return texts if len(texts) == 6 else ["0", *texts]
 
@@ -248,7 +249,8 @@ def _expanded(cron: str, position: int, text: str) -> Sequence[int | str]:
         expanded, _ = croniter.expand(" ".join(alone), second_at_beginning=True)
     except CroniterError:
         raise InvalidOptionError(
-            f"the cron expression {cron!r} is invalid: {text!r} is no {name} ({low} to {high})"
+            f"the cron expression {cron!r} is invalid: {text!r} is no {name} ({low} to {high})",
+            "cron",
         ) from None
     return expanded[_CRONITERS_ORDER[position]]
 

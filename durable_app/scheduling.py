@@ -199,7 +199,7 @@ def checked_name(name: Any) -> str:
     """Return a schedule's name, or raise InvalidOptionError."""
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH or not is_storable(name):
         raise InvalidOptionError(
-            f"a schedule's name is a text of 1 to {NAME_LENGTH} characters, not {name!r}"
+            f"a schedule's name is a text of 1 to {NAME_LENGTH} characters, not {name!r}", "name"
         )
     return name
 

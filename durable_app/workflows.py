@@ -35,7 +35,7 @@ def is_not_denied(error: BaseException) -> bool:
 @step(name="durable.bulk_batch")
 def bulk_batch(number: int) -> bool:
     """Do the next runs of a bulk operation; return whether there may be more."""
-    return bulk.carry_out(number)
+    return bulk.carry_out(number, seconds=bulk.SECONDS)
 
 
 @workflow(name=bulk.WORKFLOW, max_recovery_attempts=None)

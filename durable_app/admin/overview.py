@@ -22,7 +22,8 @@ from durable_app.admin.live import FRAGMENT
 from durable_app.admin.neighbours import page_url
 from durable_app.admin.runs.conditions import ANY_AGE, WINDOW, quoted
 from durable_app.errors import QueryTimeoutError
-from durable_app.insight.overview import Failure, Overview, Pace, QueueLine, overview, paces
+from durable_app.insight.health import NAMED
+from durable_app.insight.overview import Banner, Failure, Overview, Pace, QueueLine, overview, paces
 from durable_app.insight.timeline import short
 from durable_app.models import Approval, Queue, Schedule, Worker, Workflow
 
@@ -40,9 +41,12 @@ MOST_NAMES = 8
 """Schedules that a card names."""
 
 ENTRIES = {
-    "no_worker": Worker, "no_queue": Queue, "no_version": Worker, "missed_schedules": Schedule,
+    "no_worker": Worker, "no_version": Worker, "missed_schedules": Schedule,
 }  # fmt: skip
 """Where there is more about a banner."""
+
+STRANDED = ("no_queue", "no_key")
+"""Banners of runs that will never be taken, by their queues."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +168,7 @@ class _Page:
             "found": found,
             "window": self.window,
             "windows": [(name, f"?{urlencode({'window': name})}") for name in WINDOWS],
-            "banners": [(one, self._list(ENTRIES.get(one.code))) for one in found.banners],
+            "banners": [(one, self._more_about(one)) for one in found.banners],
             "figures": self._figures(),
             "durations_url": self._durations(),
             "chart": chart.throughput(found.throughput, found.bin),
@@ -176,10 +180,19 @@ class _Page:
             "paused": found.schedules.paused[:MOST_NAMES],
             "schedules_url": self._list(Schedule),
             "workers_url": self._list(Worker),
+            "silent_url": self._list(Worker, state="silent"),
         }
 
     def _list(self, model: Any, **query: str) -> str:
         return "" if model is None else str(self.admin.url_of_list(self.request, model, **query))
+
+    def _more_about(self, banner: Banner) -> list[tuple[str, str]]:
+        """Return links to more about a banner: the runs that stand still, by queue, or another entry."""
+        links = [(_("Show"), self._list(ENTRIES.get(banner.code)))]
+        if banner.code in STRANDED:
+            names = banner.subjects[:NAMED]
+            links = [(name, self._runs(queue=name, status="ENQUEUED")) for name in names]
+        return [(label, url) for label, url in links if url]
 
     def _runs(self, **query: str) -> str:
         return self._list(Workflow, **{WINDOW: ANY_AGE, **query})

@@ -151,7 +151,9 @@ class Answer(DurableView):
         """Approve or reject; the run goes on. Only the first answer counts, a second one is 409."""
         _found(self.actor, number)
         given = self.body
-        reply = Reply(approved=given["approved"], data=given.get("values"), comment=given["comment"])
+        reply = Reply(
+            approved=given["approved"], data=given.get("values"), comment=given["comment"], is_exact=True
+        )
         try:
             settled(answering.answer(self.operator(given["comment"]), number, reply))
         except InvalidAnswerError as error:

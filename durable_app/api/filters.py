@@ -68,7 +68,7 @@ def _kinds() -> serializers.ListField:
         required=False,
         allow_empty=False,
         help_text="What a run waits for: `approval` is a person's answer, `result` that of another run, "
-        "`code` is code that fits its history, `queue` a worker that takes it, `delay` the time of its start.",
+        "`code` code that fits its history, `queue` a worker that takes it, `delay` the time of its start.",
     )
 
 

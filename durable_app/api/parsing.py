@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
 from durable_app.api.options import options
@@ -15,8 +15,13 @@ DEEPEST = 100
 """Levels of lists and objects in a body."""
 
 
-class BoundedJSON(JSONParser):
-    """JSON as RFC 8259 has it."""
+class BoundedJSON(BaseParser):
+    """JSON as RFC 8259 has it, read from the connection as far as it is allowed.
+
+    For a ``JSONParser`` the framework would load the whole body first, up to Django's own limit.
+    """
+
+    media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         """Return what the body says; raises ParseError, Problem for one that is too large."""

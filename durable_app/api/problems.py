@@ -143,9 +143,24 @@ def problem_of(error: Exception) -> Problem | None:
         return _of_framework(code, error)
     if isinstance(error, errors.InvalidAnswerError):
         return Problem(code, "The answer is not valid.", errors=list(pointers(error.errors)))
+    if isinstance(error, errors.InvalidOptionError) and error.options:
+        return Problem(code, str(error), errors=list(_at_fault(error)))
     if isinstance(error, errors.PermissionDeniedError | PermissionDenied | Http404):
         return Problem(code)  # which permission, and whether there is something, is nobody's business
     return Problem(code, str(error))
+
+
+_FIELDS = {
+    "queue_name": "queue",
+    "start_step": "from_step",
+    "timeout": "timeout_ms",
+}
+"""Options whose fields have other names."""
+
+
+def _at_fault(error: errors.InvalidOptionError) -> Iterator[dict[str, str]]:
+    for one in error.options:
+        yield {"pointer": f"/{_FIELDS.get(one, one)}", "message": str(error)}
 
 
 def _of_framework(code: str, error: exceptions.APIException) -> Problem:

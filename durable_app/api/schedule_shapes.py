@@ -11,6 +11,7 @@ from durable_app.api.bodies import Anything, Flag, Moment, PageQuery, ReasonBody
 from durable_app.api.etags import etag
 from durable_app.api.options import is_startable
 from durable_app.api.problems import Problem, invalid
+from durable_app.control.schedules import is_fixed
 from durable_app.errors import InvalidOptionError
 from durable_app.insight import fires, payloads
 from durable_app.limits import HIGHEST_COUNT
@@ -94,7 +95,9 @@ class ChangeBody(ReasonBody):
 class ScheduleBody(ChangeBody):
     """A new schedule."""
 
-    name = Text(max_length=NAME_LENGTH)
+    name = Text(
+        max_length=NAME_LENGTH, help_text="Part of its URL: without a slash, and neither `.` nor `..`."
+    )
     workflow = Text()
     cron = Text(max_length=LONGEST)
 
@@ -103,14 +106,17 @@ class BackfillBody(ReasonBody):
     """Which ticks, both ends exclusive."""
 
     start = Moment()
-    end = Moment()
+    end = Moment(help_text="Now at the latest, unless it is a dry run.")
     dry_run = Flag(required=False, default=False)
 
 
-def definition(name: str, given: Values) -> ScheduleDefinition:
-    """Return the definition that a body means; raises Problem, InvalidOptionError, SerializationError."""
+def definition(name: str, given: Values, *, goes_unchecked: bool = False) -> ScheduleDefinition:
+    """Return the definition that a body means, also for a schedule that is going to be refused anyway.
+
+    Raises Problem, InvalidOptionError, SerializationError.
+    """
     workflow, limit = given["workflow"], given.get("catch_up_limit")
-    if not is_startable(workflow):
+    if not goes_unchecked and not is_startable(workflow):
         raise Problem("not-exposed", f"{workflow!r} cannot be started through the API.")
     if limit is not None and given.get("catch_up") != CatchUp.ALL:
         raise invalid("/catch_up_limit", 'A limit goes with "catch_up": "all".')
@@ -139,7 +145,7 @@ def changed(row: Schedule, given: Values) -> ScheduleDefinition:
         "catch_up_limit": row.catch_up_limit if given.get("catch_up", CatchUp.ALL) == CatchUp.ALL else None,
         "overlap": row.overlap,
     }
-    found = definition(row.name, {**kept, **given})
+    found = definition(row.name, {**kept, **given}, goes_unchecked=is_fixed(row))
     if "context" not in given:
         found = replace(found, context=row.context)
     return found if "workflow" in given else replace(found, class_name=row.class_name)

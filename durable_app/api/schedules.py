@@ -181,7 +181,7 @@ class Trigger(Scheduled):
     @documented("schedules_trigger", answers={201: TriggeredSerializer}, problems=_MOVING)
     @idempotent
     def post(self, request: Request, name: str) -> Response:
-        """Start a run of a schedule now, paused or not."""
+        """Start a run of a schedule now, paused or not, also of a workflow that is not open to the API."""
         done = settled(verbs.trigger(self.operator(self.body["reason"]), self.row().name))
         return Response({"workflow_id": done.made}, 201, headers={"Location": path_of(request, done.made)})
 

@@ -12,19 +12,23 @@ from rest_framework.response import Response
 
 from durable_app.api import sse
 from durable_app.api.base import RunView
-from durable_app.api.bodies import Query, Whole
+from durable_app.api.bodies import Moment, PageQuery, Query, Whole
 from durable_app.api.live import LiveView
-from durable_app.api.permissions import Need
+from durable_app.api.pagination import Paging
+from durable_app.api.permissions import VIEW, Need
 from durable_app.api.problems import Problem
-from durable_app.api.schema import documented
+from durable_app.api.schema import documented, paged
 from durable_app.api.sse import ServerEvent
 from durable_app.identifiers import ID_LENGTH, is_storable
 from durable_app.insight import payloads
+from durable_app.keyset import Order
 from durable_app.store import streams
 from durable_app.store.records import Payload
 from durable_app.store.waits import News
 
 SEE_PAYLOAD = Need(permission="view_payload")
+
+BY_KEY = Order(fields=("key",))
 
 MOST = 500
 """Entries of one page."""
@@ -61,6 +65,32 @@ class StreamSerializer(serializers.Serializer[Any]):
     entries = EntrySerializer(many=True)
     next_offset = serializers.IntegerField(help_text="Goes into `offset` for what follows.")
     is_ended = serializers.BooleanField(help_text="Whether nothing will follow.")
+
+
+class StreamKeySerializer(serializers.Serializer[Any]):
+    """One of a run's streams."""
+
+    key = serializers.CharField(allow_blank=True)
+    entries = serializers.IntegerField(help_text="How many values it has.")
+    is_closed = serializers.BooleanField(help_text="Whether the run has closed it; else its end closes it.")
+    last_at = Moment(help_text="When something was last written to it.")
+
+
+class Streams(RunView):
+    """The streams of a run."""
+
+    needs = {"GET": VIEW}
+    queries = {"GET": PageQuery}
+
+    @documented(
+        "workflows_streams",
+        answers={200: paged(StreamKeySerializer)},
+        problems=["run-not-found", "invalid-cursor"],
+    )
+    def get(self, request: Request, workflow_id: str) -> Response:
+        """List the streams that a run has written to, by key."""
+        page = Paging.asked("streams", self.query, BY_KEY).page(streams.of_run(self.run().pk))
+        return page.response(request, _stream)
 
 
 class StreamPage(RunView):
@@ -141,12 +171,18 @@ def _entry(offset: int, found: Payload) -> dict[str, Any]:
     return {"offset": offset, "value": _value(found), "size": len((found.text or "").encode())}
 
 
+def _stream(row: Any) -> dict[str, Any]:
+    values = {"key": row.key, "entries": row.entries, "is_closed": row.ends > 0, "last_at": row.last_at}
+    return dict(StreamKeySerializer(values).data)
+
+
 def _value(found: Payload) -> Any:
     shown = payloads.payload(found.text, found.serialization, may_see=True)
     return None if shown is None else shown.value
 
 
 urlpatterns = [
+    path("workflows/<str:workflow_id>/streams", Streams.as_view(), name="streams"),
     path("workflows/<str:workflow_id>/streams/<str:key>", StreamPage.as_view(), name="stream"),
     path("workflows/<str:workflow_id>/streams/<str:key>/sse", StreamEvents.as_view(), name="stream-events"),
 ]

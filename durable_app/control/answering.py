@@ -23,6 +23,8 @@ class Reply:
     approved: bool
     data: Mapping[str, Any] | None = None
     comment: str = ""
+    is_exact: bool = False
+    """Whether names that the form does not have are refused; what a browser posts has others, too."""
 
 
 def may_look(actor: Actor, approval: Any = None) -> bool:
@@ -91,7 +93,19 @@ def answer(operator: Operator, number: int, reply: Reply) -> Result:
     )
 
 
+def _check_names(approval: Any, data: Mapping[str, Any]) -> None:
+    """Raise InvalidAnswerError for what is not asked for: a misspelt field must not be passed over."""
+    form = form_of(approval)
+    known = {} if form is None else form.fields
+    parts = tuple(f"{name}_" for name, one in known.items() if hasattr(one.widget, "decompress"))
+    unknown = [name for name in data if name not in known and not name.startswith(parts)]
+    if unknown:
+        raise InvalidAnswerError({name: ["The question does not ask for this."] for name in unknown})
+
+
 def _values(approval: Any, reply: Reply) -> dict[str, Any]:
+    if reply.is_exact and reply.data:
+        _check_names(approval, reply.data)
     form = form_of(approval, reply.data or {}) if reply.approved else None
     if form is None:
         return {}

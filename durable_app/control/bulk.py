@@ -1,9 +1,11 @@
 """One verb on all runs that a filter matches: a workflow of ours does it, run by run, and can be cancelled.
 
-A run's verb and the note that it is done commit together: an interrupted operation goes on where it was,
-and does nothing twice.
+A run's verb and the note that it is done commit together, and by themselves: an interrupted operation goes
+on where it was, does nothing twice, and holds no lock for longer than one run takes.
 """
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from durable_app.errors import InvalidOptionError
 from durable_app.registry import registry
 from durable_app.store import bulk_operations, database, runs
 from durable_app.store.bulk_operations import AlreadyDone, Plan
+from durable_app.store.giving_way import giving_way
 from durable_app.store.listing import FILTERS
 from durable_app.store.observing import limited
 
@@ -29,6 +32,9 @@ KIND = "bulk operation"
 
 BATCH = 200
 """Runs that one step of the operation looks at."""
+
+SECONDS = 1.0
+"""How long such a step goes on: it hears of a cancellation at its end."""
 
 
 def begin(
@@ -128,14 +134,18 @@ def may_cancel(actor: Actor, verb: str) -> bool:
     return actor.may("cancel_workflow") or (found is not None and actor.may(found.permission))
 
 
-def carry_out(number: int, limit: int = BATCH) -> bool:
-    """Do the next runs of an operation; return whether there may be more."""
+def carry_out(number: int, limit: int = BATCH, seconds: float = math.inf) -> bool:
+    """Do the next runs of an operation, for so many seconds; return whether there may be more."""
+    end = time.monotonic() + seconds
     operation = bulk_operations.get(number)
     actor = actor_of(operation)
     operator = Operator(actor=actor, reason=operation.reason, bulk_operation=str(number))
     found = bulk_operations.next_runs(operation, actor.sees, limit)
     for row, workflow_id in found:
-        _do_one(operator, operation, row, workflow_id)
+        with giving_way():
+            _do_one(operator, operation, row, workflow_id)
+        if time.monotonic() > end:
+            return True
     if len(found) < limit:
         bulk_operations.finish(number)
         return False

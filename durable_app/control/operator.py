@@ -138,7 +138,8 @@ class Operator:
             below = self._descendants("delete", workflow_id) if delete_children else []
             worked = lifecycle.delete([workflow_id], among=FINISHED)
             _or_refuse(bool(worked), "The run goes on meanwhile.")
-            lifecycle.delete(below, among=FINISHED)
+            if below:
+                lifecycle.delete(below, among=FINISHED)
             self._note_descendants("delete", below, workflow_id)
             return ""
 

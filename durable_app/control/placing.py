@@ -24,9 +24,13 @@ def checked_place(queue_name: str, partition_key: str | None) -> Place:
     queue = queues.get(queue_name)
     if queue is None:
         known = ", ".join(one.name for one in queues.known_queues()[:20])
-        raise InvalidOptionError(f"there is no queue {queue_name!r}; there are: {known or 'none'}")
+        raise InvalidOptionError(
+            f"there is no queue {queue_name!r}; there are: {known or 'none'}", "queue_name"
+        )
     if queue.limits.is_partitioned and partition_key is None:
-        raise InvalidOptionError(f"the queue {queue_name!r} is partitioned: it takes a partition key")
+        raise InvalidOptionError(
+            f"the queue {queue_name!r} is partitioned: it takes a partition key", "partition_key"
+        )
     return Place(queue_name, partition_key)
 
 

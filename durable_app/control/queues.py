@@ -23,7 +23,9 @@ def pause(operator: Operator, name: str, until: datetime | None = None) -> Resul
 
     def act() -> str:
         if until is not None and until <= clock.now():
-            raise InvalidOptionError(f"the pause would end before it begins: {clock.shown(until)} is over")
+            raise InvalidOptionError(
+                f"the pause would end before it begins: {clock.shown(until)} is over", "until"
+            )
         by = f"by {operator.actor.label}"
         queues.pause(name, until, f"{operator.reason} ({by})" if operator.reason else by)
         return ""

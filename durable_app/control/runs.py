@@ -59,7 +59,7 @@ def fork(plan: Fork, inputs: Inputs | None = None) -> str:
     WorkflowFunctionNotFoundError, InvalidArgumentsError, SerializationError.
     """
     if plan.timeout is not None and plan.timeout <= timedelta(0):
-        raise InvalidOptionError(f"a fork's timeout must be above zero, not {plan.timeout}")
+        raise InvalidOptionError(f"a fork's timeout must be above zero, not {plan.timeout}", "timeout")
     checked_id(plan.new_workflow_id)
     if inputs is not None:
         plan = replace(plan, inputs=text_for_fork(plan.workflow_id, plan.new_workflow_id, inputs))
@@ -126,7 +126,7 @@ def _checked_step(workflow_id: str, start_step: int) -> int:
     """Return a step to begin with; raise InvalidOptionError for one beyond what comes next."""
     most = forking.last_step(workflow_id) + 1
     if not 1 <= start_step <= most:
-        raise InvalidOptionError(f"start_step is a number from 1 to {most}, not {start_step}")
+        raise InvalidOptionError(f"start_step is a number from 1 to {most}, not {start_step}", "start_step")
     return start_step
 
 

@@ -38,6 +38,7 @@ def save(
 
     def act() -> str:
         if is_new:
+            _check_name(name)
             schedules.create(definition, uuid.uuid4())
         else:
             expect(schedules.locked(name))
@@ -101,7 +102,8 @@ def backfill(operator: Operator, name: str, start: datetime, end: datetime) -> R
         if not start < end <= now:
             raise InvalidOptionError(
                 "a backfill begins before it ends, and ends by now: "
-                f"not from {clock.shown(start)} to {clock.shown(end)}"
+                f"not from {clock.shown(start)} to {clock.shown(end)}",
+                "end" if start < end else "start",
             )
         return str(len(ticks.backfill(name, start, end)))
 
@@ -125,9 +127,22 @@ def sync(operator: Operator) -> Result:
     return operator.perform("sync", "", act, {"declared": len(registry.schedules)}, KIND)
 
 
+def _check_name(name: str) -> None:
+    """Raise InvalidOptionError for a name with which a schedule would have no URL."""
+    if "/" in name or name in (".", ".."):
+        raise InvalidOptionError(
+            f"a schedule's name is part of its URL: it has no slash, not {name!r}", "name"
+        )
+
+
+def is_fixed(schedule: Any) -> bool:
+    """Return whether only code changes a schedule: code declares it."""
+    return bool(schedule.is_declared and schedule.status != "RETIRED")
+
+
 def _refuse_declared(name: str) -> None:
     found = schedules.get(name)
     if found is None:
         raise NonExistentScheduleError(name)
-    if found.is_declared and found.status != "RETIRED":
+    if is_fixed(found):
         raise Refused(f"The schedule {name!r} is declared in code: change it there.")

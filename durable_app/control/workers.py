@@ -23,18 +23,18 @@ def stop(operator: Operator, worker_id: str) -> Result:
 
 def _ask(worker_id: str, request: str) -> str:
     if not workers.ask(worker_id, request):
-        raise Refused("The worker is not alive.")
+        raise Refused("The worker is not live.")
     return ""
 
 
 def recover(operator: Operator, worker_id: str) -> Result:
-    """Take the runs of a dead worker back now; a live one is refused. Raises PermissionDeniedError."""
+    """Take the runs of a silent worker back now; a live one is refused. Raises PermissionDeniedError."""
     operator.require(PERMISSION, "recover", KIND, worker_id)
     details = {"runs": 0}
 
     def act() -> str:
         if workers.is_alive(worker_id):
-            raise Refused("The worker is alive: its lease is valid.")
+            raise Refused("The worker is live: its lease is valid.")
         workers.stop(worker_id)
         while found := workers.recover(by_lease=False):
             details["runs"] += len(found)

@@ -36,7 +36,8 @@ def checked_topic(topic: Any) -> str:
     if checked_key(topic, "a topic").startswith(RESERVED):
         raise InvalidOptionError(
             f"{topic!r} is the engine's topic, as is every one that starts with {RESERVED!r}: "
-            "a question is answered in its inbox"
+            "a question is answered in its inbox",
+            "topic",
         )
     return str(topic)
 

@@ -29,7 +29,16 @@ class InvalidAnswerError(DurableError, ValueError):
 
 
 class InvalidOptionError(DurableError, ValueError):
-    """An option is outside its range, or does not go with another."""
+    """An option is outside its range, or does not go with another.
+
+    ``options`` has their names where they are told, the one at fault first.
+    """
+
+    options: tuple[str, ...] = ()
+
+    def __init__(self, sentence: str = "", *options: str) -> None:
+        self.options = options
+        super().__init__(sentence)
 
 
 class RetryAfter(DurableError):

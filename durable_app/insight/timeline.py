@@ -222,7 +222,9 @@ def _ticks(scale: Scale) -> tuple[tuple[float, str], ...]:
     span = scale.end - scale.start
     times = [scale.start + span * part / 4 for part in range(5)]
     if scale.idle is not None:
-        times = [scale.start, *scale.idle, scale.end]
+        began, ended = scale.idle
+        before, after = scale.start + (began - scale.start) / 2, ended + (scale.end - ended) / 2
+        times = [scale.start, before, began, ended, after, scale.end]
     return apart([(scale.at(time), short(time - scale.start)) for time in times])
 
 

@@ -11,6 +11,7 @@ from durable_app.models.queue import Queue, QueueStart
 from durable_app.models.schedule import CatchUp, Overlap, Schedule, ScheduleStatus
 from durable_app.models.step import Receipt, Step
 from durable_app.models.version import AppVersion
+from durable_app.models.view import SavedView
 from durable_app.models.worker import Worker
 from durable_app.models.workflow import TRANSITIONS, Status, Wait, Workflow, WorkflowQuerySet
 
@@ -32,6 +33,7 @@ __all__ = [
     "Queue",
     "QueueStart",
     "Receipt",
+    "SavedView",
     "Schedule",
     "ScheduleStatus",
     "SentAlert",

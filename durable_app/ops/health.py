@@ -46,8 +46,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _workers() -> str:
     missing, idle = gauges.unserved_queues()
-    told = {"in queues that do not exist": missing, "and no worker serves": idle}
-    return "; ".join(f"runs wait {what}: {', '.join(names)}" for what, names in told.items() if names) or OK
+    told = {"runs wait in queues that do not exist": missing, "runs wait, and no worker serves": idle}
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names) or OK
 
 
 def _database() -> str:

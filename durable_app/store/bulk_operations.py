@@ -94,9 +94,10 @@ def of_run(workflow_id: str, among: Sight) -> BulkOperation | None:
 
 
 @database.retried
-def newest(limit: int) -> list[BulkOperation]:
-    """Return the newest bulk operations."""
-    return list(_rows().order_by("-pk")[:limit])
+def newest(limit: int, below: int | None = None) -> list[BulkOperation]:
+    """Return the newest bulk operations, or the newest before one."""
+    rows = _rows() if below is None else _rows().filter(pk__lt=below)
+    return list(rows.order_by("-pk")[:limit])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

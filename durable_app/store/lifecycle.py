@@ -228,14 +228,15 @@ def delete(workflow_ids: list[str], *, among: Iterable[str] = tuple(Status)) -> 
     """Delete runs in some states, with all that belongs to them; return how many there were."""
     with database.transact():
         rows = _rows().filter(workflow_id__in=workflow_ids, status__in=tuple(among)).order_by("pk")
-        pks = list(rows.select_for_update().values_list("pk", flat=True))
-        ids = list(_rows().filter(pk__in=pks).values_list("workflow_id", flat=True))
-        waits.wake_waiting_for(*[waits.News("result", one).key for one in ids])
-        return delete_rows(pks)
+        found = dict(rows.select_for_update().values_list("pk", "workflow_id"))
+        waits.wake_waiting_for(*[waits.News("result", one).key for one in found.values()])
+        return delete_rows(list(found))
 
 
 def delete_rows(pks: list[int]) -> int:
     """Delete runs, which the caller's transaction has locked, with all that belongs to them."""
+    if not pks:
+        return 0
     for model in (Approval, Step, Event, EventHistory, StreamEntry, Wait):
         # Not delete(): its collector would look for children, which are gone.
         rows = model._base_manager.using(database.alias()).filter(workflow_id__in=pks)

@@ -144,6 +144,25 @@ def rows(
         return list(found[first : None if limit is None else first + limit])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """In which order runs are gone through: that of their creation, or its reverse; without the first few."""
+
+    is_descending: bool = True
+    offset: int = 0
+
+
+@database.retried
+def next_rows(wanted: Filter, order: Order, after: int | None, limit: int) -> list[Workflow]:
+    """Return the next runs behind a row (None: the first ones), without their payloads."""
+    found = matching(wanted).defer("inputs", "output", "error")
+    if after is not None:
+        found = found.filter(**{"pk__lt" if order.is_descending else "pk__gt": after})
+    first = order.offset if after is None else 0
+    with limited():
+        return list(found.order_by("-pk" if order.is_descending else "pk")[first : first + limit])
+
+
 @database.retried
 def ids(wanted: Filter) -> list[str]:
     """Return the ids of runs in the order of their creation."""

@@ -196,7 +196,9 @@ def _check_queues(definitions: list[ScheduleDefinition]) -> None:
         if name not in limits:
             raise NonExistentQueueError(name)
         if limits[name].is_partitioned:
-            raise InvalidOptionError(f"the queue {name!r} is partitioned: a tick has no partition key")
+            raise InvalidOptionError(
+                f"the queue {name!r} is partitioned: a tick has no partition key", "queue_name"
+            )
 
 
 def _recurrence(definition: ScheduleDefinition) -> Recurrence:

@@ -1,8 +1,12 @@
 """Streams: entries at consecutive offsets, appended by their run alone, read by everybody."""
 
+from typing import Any
+
 from django.db import transaction
+from django.db.models import Count, Max, Q
 
 from durable_app.errors import NonExistentWorkflowError
+from durable_app.models import StreamEntry
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import database, notify, waits
 from durable_app.store.records import Entry, Payload, Verdict
@@ -17,6 +21,18 @@ LEFT JOIN durable_app_streamentry AS entry
 WHERE run.workflow_id = %s
 ORDER BY entry."offset" LIMIT %s
 """
+
+
+def of_run(run: int) -> Any:
+    """Return the streams of the run with this row: ``key``, ``entries``, ``ends`` and ``last_at``."""
+    rows = StreamEntry.objects.using(database.alias()).filter(workflow_id=run)
+    has_value = Q(value__isnull=False)
+    found = rows.values("key").annotate(
+        entries=Count("offset", filter=has_value),
+        ends=Count("offset", filter=~has_value),
+        last_at=Max("written_at"),
+    )
+    return found.values_list("key", "entries", "ends", "last_at", named=True)
 
 
 @database.retried

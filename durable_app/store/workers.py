@@ -196,12 +196,12 @@ def running_counts() -> dict[str, int]:
 
 
 @database.retried
-def dead() -> list[str]:
-    """Return the incarnations whose leases are over without a word, and ended ones that still hold runs."""
-    left = Q(stopped_at__isnull=False) & Exists(
+def left() -> list[str]:
+    """Return the silent incarnations, and ended ones that still hold runs."""
+    ended = Q(stopped_at__isnull=False) & Exists(
         _runs().filter(worker_id=OuterRef("pk"), status=Status.PENDING)
     )
-    return list(_workers().filter(is_silent() | left).order_by("pk").values_list("pk", flat=True))
+    return list(_workers().filter(is_silent() | ended).order_by("pk").values_list("pk", flat=True))
 
 
 @database.retried

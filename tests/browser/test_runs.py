@@ -16,6 +16,14 @@ for number in range(12):
         enqueue("default", nightly_report, None, None)
 """
 
+ENQUEUE_LONG = """
+from durable_app import SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID, enqueue
+from demo_project.reports.workflows import nightly_report
+with SetWorkflowID("long-" + "I" * 200), SetEnqueueOptions(delay_seconds=9999):
+    with SetWorkflowAttributes({"n" * 200: "L" * 10_000}):
+        enqueue("default", nightly_report, None, None)
+"""
+
 
 def order(visitor: Screen) -> str:
     """Order a widget; return the order's number."""
@@ -75,3 +83,43 @@ def test_many_runs_are_cancelled_at_once(site: House, operator: Screen) -> None:
     operator.sees("12 runs were cancelled.")
     found = site.rows("SELECT DISTINCT status FROM durable_app_workflow WHERE workflow_id LIKE 'later-%%'")
     assert found == [("CANCELLED",)]
+
+
+def test_long_names_fit_on_a_phone(site: House, operator: Screen) -> None:
+    """No page is wider than the window; a table that is wider than its place fades where it goes on."""
+    site.run("shell", "-v0", "-c", ENQUEUE_LONG)
+    operator.page.set_viewport_size({"width": 390, "height": 800})
+    for path in (f"{RUNS}?q=long-&cols=attributes,worker,version", f"{RUNS}?q=status:{'n' * 300}"):
+        operator.page.goto(f"{operator.site}{path}")
+        assert not is_too_wide(operator)
+    operator.troubles.clear()  # a search that nobody can mean is a 400
+    operator.open(f"{RUNS}?q=long-&cols=attributes,worker,version")
+    box = operator.page.locator(".results")
+    expect(box).to_have_class(re.compile("goes-on"))
+    box.evaluate("it => it.scrollTo(it.scrollWidth, 0)")
+    expect(box).not_to_have_class(re.compile("goes-on"))
+    operator.page.locator("#result_list a.durable-id").click()
+    expect(operator.page.locator(".durable-fold em")).to_be_visible()
+    assert not is_too_wide(operator)
+    operator.page.locator(".durable-fold summary").click()
+    assert not is_too_wide(operator)
+
+
+def is_too_wide(screen: Screen) -> bool:
+    """Return whether a page must be scrolled sideways."""
+    return bool(screen.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def test_a_view_is_saved_and_found_again(operator: Screen) -> None:
+    """Under its name, above the list; the one that is looked at is marked."""
+    operator.open(f"{RUNS}?status=failed&window=all")
+    operator.page.get_by_text("Save this view").click()
+    operator.page.get_by_label("Name").fill("All that failed")
+    operator.page.get_by_role("button", name="Save", exact=True).click()
+    operator.sees("is saved")
+    operator.open(RUNS)
+    operator.follow("All that failed")
+    expect(operator.page.locator(".durable-view a[aria-current]")).to_have_text("All that failed")
+    operator.press("Delete the view All that failed")
+    operator.sees("is deleted")
+    expect(operator.page.get_by_role("link", name="All that failed")).to_have_count(0)

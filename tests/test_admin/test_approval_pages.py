@@ -18,7 +18,6 @@ from durable_app.admin.approvals.markdown import rendered
 from durable_app.control.actors import Policy
 from durable_app.models import Approval, AuditEvent, Message, Status, Workflow
 from durable_app.registry import registry
-from durable_app.store.records import Position
 from tests.racing import raced
 from tests.test_admin.pages import inspected, made, page_of, with_steps
 from tests.test_admin.test_list import reads

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from durable_app.store import audit
 from durable_app.store.audit import Deed
 from durable_app.worker.maintenance import AuditRetention
 from durable_app.worker.worker import Worker
-from tests.test_admin.pages import inspected, made
+from tests.test_admin.pages import inspected, made, queue
 from tests.test_admin.test_list import reads
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +152,28 @@ def test_an_event_has_a_page_with_all_of_it(boss: Client) -> None:
     assert f"/admin/durable_app/bulkoperation/{number}/change/" in links
     for wrong in ("0", "x", "99999999999999999999999"):
         assert boss.get(f"{URL}{wrong}/change/").status_code == 404
+
+
+def test_an_event_says_what_it_changed_in_words(boss: Client) -> None:
+    """A10. Old and new limits, in the list, on its page and on the target's; no secret is."""
+    Operator(actor=Actor.at_terminal("me")).deny("run_now", "run-a")
+    details = {
+        "before": {"concurrency": 5, "limiter": {"limit": 1, "period": 2.0}},
+        "after": {"concurrency": 10},
+        "password": "hunter2",
+    }
+    event = done("configure", "mail", target_kind="queue", details=details, reason="R" * 300)
+    queue("mail")
+    for url in (URL, f"{URL}{event.pk}/change/", "/admin/durable_app/queue/mail/change/"):
+        text = boss.get(url).content.decode()
+        assert "concurrency 5 → 10" in text, url
+        assert "limiter 1 in 2.0 s → none" in text, url
+        assert "Edit limits" in text, url
+        assert "R" * 300 in text, url
+        assert "hunter2" not in text, url
+    text = boss.get(URL).content.decode()
+    assert ">Run now</a>" in text  # a filter
+    assert "run_now" not in re.sub(r'href="[^"]*"', "", text)
 
 
 def test_a_page_of_an_event_costs_few_queries(staff: Any) -> None:

@@ -16,6 +16,7 @@ from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator
 from durable_app.models import AuditEvent, BulkOperation, Status, Workflow
 from tests.test_admin.pages import LIST, inspected, made
+from tests.test_admin.pages import page_of as run_page_of
 from tests.test_admin.test_list import reads
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,22 @@ def test_a_page_tells_how_far_it_is_and_what_was_left_and_why(boss: Client) -> N
     assert f"/admin/durable_app/workflow/{run.pk}/change/" in text
     assert f"/admin/durable_app/auditevent/?bulk={operation.pk}" in text
     assert "cleaning up" in text
+
+
+def test_the_run_that_carries_it_out_leads_to_it_and_has_no_verbs_that_are_refused(
+    boss: Client, staff: Any
+) -> None:
+    """A4. Whoever may not see operations is told which one it is, without a link."""
+    operation = begun()
+    run = Workflow.objects.get(workflow_id=operation.workflow_id)
+    page = run_page_of(run)
+    links = {found.get("href", "") for _tag, found in inspected(boss.get(page)).elements}
+    assert page_of(operation) in links
+    assert {link.split("/verb/")[1] for link in links if "/verb/" in link} == {"cancel/"}
+    blind = boss.get(run_page_of(made())).content.decode()
+    assert "It carries out" not in blind
+    client = staff("view_workflow")
+    assert page_of(operation) not in client.get(page).content.decode()
 
 
 def test_the_live_part_is_the_body_alone(boss: Client) -> None:
@@ -196,7 +213,7 @@ def test_it_is_stopped_where_it_is(boss: Client) -> None:
 
     history = boss.get(f"{URL}{operation.pk}/history/").content.decode()
     assert "Cancel: a mistake" in history  # Django's own
-    assert "bulk cancel" in history  # the audit
+    assert "Bulk cancel" in history  # the audit
 
     boss.post(cancel_page(operation), {"reason": "again"})
     assert AuditEvent.objects.filter(verb="cancel", outcome="refused").count() == 1

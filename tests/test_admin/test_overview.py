@@ -98,7 +98,7 @@ def test_it_counts_what_is_and_what_was() -> None:
     assert [name for name, _at in found.schedules.due] == ["soon"]
     assert (found.schedules.missed, found.schedules.paused) == (("late",), ("resting",))
     workers = found.workers
-    assert (workers.live, workers.quiet, workers.stale, workers.slots) == (2, 1, 1, 16)
+    assert (workers.live, workers.quiet, workers.silent, workers.slots) == (2, 1, 1, 16)
     assert [one.code for one in found.banners] == ["missed_schedules"]
 
 

@@ -55,7 +55,7 @@ REASONS: dict[str, str] = {
     Status.PENDING: "The worker that took it is gone",
     Status.WAITING: "It waits for message “paid”.",
     Status.SUCCESS: "Its function returned.",
-    Status.ERROR: "Its function raised an error.",
+    Status.ERROR: "Its function raised shop.Declined: no money",
     Status.CANCELLED: "It was cancelled by code",
     Status.MAX_RECOVERY_ATTEMPTS_EXCEEDED: "Its workers died 101 times",
 }

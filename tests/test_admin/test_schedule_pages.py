@@ -183,3 +183,20 @@ def test_where_code_and_row_disagree_a_banner_says_so(
     text = boss.get(of(scheduled_row(**fields))).content.decode()
     assert sentence in text
     assert ('role="alert"' in text) is bool(sentence)
+    listed = boss.get(LIST).content.decode()
+    assert ("differs from code" in listed) is (bool(sentence) and case != "retired")  # the status says that
+
+
+def test_the_list_names_what_code_declares_and_no_row_has(
+    boss: Client, declared: dict[str, DeclaredSchedule]
+) -> None:
+    """A6. And how it comes to be written."""
+    for name in ("nightly", "hourly"):
+        definition = ScheduleDefinition(name=name, workflow_name=chimed.name, cron="0 3 * * *")
+        declared[name] = DeclaredSchedule(definition=definition, func=chimed.func)
+    scheduled_row(is_declared=True)
+    text = boss.get(LIST).content.decode()
+    assert "<strong>hourly</strong>" in text
+    assert "manage.py durable schedule sync" in text
+    del declared["hourly"]
+    assert "durable schedule sync" not in boss.get(LIST).content.decode()

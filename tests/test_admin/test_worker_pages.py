@@ -91,13 +91,13 @@ def test_a_worker_is_as_well_as_its_heartbeats(db: None) -> None:
     now = clock.now()
     worker = Worker(heartbeat_at=now, expires_at=now + LEASE)
     found = [liveness(worker, now + timedelta(seconds=seconds)) for seconds in (0, 10, 11, 29, 30, 99)]
-    assert found == ["live", "live", "late", "late", "dead", "dead"]
+    assert found == ["live", "live", "late", "late", "silent", "silent"]
     worker.stopped_at = now
     assert liveness(worker, now) == "ended"
 
 
 def test_the_list_shows_those_that_matter(boss: Client) -> None:
-    """A8. The live ones, and dead ones that still hold runs; the rest is a filter away."""
+    """A8. Those that have not ended, the silent ones among them; the rest is a filter away."""
     live = present("live", queues=["mail", "reports", "default", "more"])
     holding = silent("holding")
     silent("dead")
@@ -108,13 +108,14 @@ def test_the_list_shows_those_that_matter(boss: Client) -> None:
     made(Status.PENDING, worker=holding)
     made(Status.SUCCESS, worker=live)
     response: Any = boss.get(LIST)
-    assert names(response) == ["holding", "live"]
+    assert names(response) == ["dead", "holding", "live"]
     inspected(response)
     text = response.content.decode()
     assert "5 / 8" in text
     assert "and 2 more" in text
     assert "mail, reports, default +1" in text
-    assert names(boss.get(LIST, {"state": "gone"})) == ["dead", "ended", "holding"]
+    assert names(boss.get(LIST, {"state": "silent"})) == ["dead", "holding"]
+    assert names(boss.get(LIST, {"state": "ended"})) == ["ended"]
     assert names(boss.get(LIST, {"state": "callers"})) == ["calling"]
     assert len(names(boss.get(LIST, {"state": "all"}))) == 5
     assert names(boss.get(LIST, {"q": "hold"})) == ["holding"]
@@ -263,7 +264,7 @@ def test_a_verb_is_refused_where_it_makes_no_sense(boss: Client, verb: str) -> N
     made(Status.PENDING, worker=worker)
     untouched = became(worker)
     page = boss.get(verb_page(worker, verb)).content.decode()
-    assert ("is not alive" in page) is VERBS[verb].for_the_living
+    assert ("is not live" in page) is VERBS[verb].for_the_living
     assert not AuditEvent.objects.exists()
     boss.post(verb_page(worker, verb))
     assert AuditEvent.objects.get().outcome == "refused"

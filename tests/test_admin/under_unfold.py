@@ -27,6 +27,7 @@ PAGES = """
 overview/
 overview/durations/
 workflow/
+workflow/views/
 workflow/export/
 workflow/bulk/{bulk_verb}/
 workflow/{failed}/change/?tab={tab}
@@ -73,7 +74,7 @@ EACH = {
 
 NO_PAGES = {
     "auditevent_history",
-    "workflow_count", "workflow_by_id", "workflow_exported", "schedule_preview",
+    "workflow_count", "workflow_by_id", "workflow_exported", "workflow_forget_view", "schedule_preview",
 }  # fmt: skip
 """Django's own, data, parts of pages, files, and addresses that lead to another page."""
 

@@ -7,8 +7,8 @@ from django import forms
 from django.contrib.auth.models import Group
 
 from durable_app import approval_form, serialization
-from durable_app.insight.form_schema import schema_of
 from durable_app.control.actors import Policy
+from durable_app.insight.form_schema import schema_of
 from durable_app.models import AuditEvent, Message, Status
 from durable_app.registry import registry
 from tests.test_admin.pages import made
@@ -78,6 +78,10 @@ def test_a_question_is_answered_once(operator, known):
     wrong = {"approved": True, "values": {"amount": 300, "why": "x", "by": "cash"}}
     found = problem(operator.post(f"{path}/answer", wrong), 400, "validation-error")
     assert {one["pointer"] for one in found["errors"]} == {"/values/amount", "/values/why"}
+    for approved in (True, False):
+        evil = {"approved": approved, "values": {"amount": 30, "why": "late", "by": "card", "evil": 1}}
+        found = problem(operator.post(f"{path}/answer", evil), 400, "validation-error")
+        assert [one["pointer"] for one in found["errors"]] == ["/values/evil"]
     values = {"amount": 30, "why": "late", "by": "card", "tags": ["a"], "hurry": False, "on": "2031-05-01"}
     answered = operator.post(f"{path}/answer", {"approved": True, "values": values, "comment": "fine"})
     assert answered.status_code == 200
@@ -140,3 +144,13 @@ def test_answers_that_are_none(operator, known):
     first = operator.get("/approvals", page_size=1).json()
     rest = operator.get("/approvals", page_size=1, cursor=first["next"]).json()
     assert [one["id"] for one in first["results"] + rest["results"]] == [question.pk, lost.pk]
+
+
+@pytest.mark.django_db
+def test_a_question_without_a_form_takes_no_values(operator):
+    """23. Nobody would ever read them."""
+    path = f"/approvals/{asked().pk}/answer"
+    found = problem(operator.post(path, {"approved": True, "values": {"a": 1}}), 400, "validation-error")
+    assert found["errors"][0]["pointer"] == "/values/a"
+    assert not Message.objects.exists()
+    assert operator.post(path, {"approved": True, "values": {}}).status_code == 200

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from durable_app import register_queue
 from durable_app.api import bulk as api
 from durable_app.api.filters import CONDITIONS
 from durable_app.control import bulk
@@ -61,6 +62,7 @@ def test_an_operation_is_begun_and_carried_out(operator: Api, viewer: Api) -> No
 
 def test_an_operation_on_ids(operator: Api) -> None:
     """REST, resources. Also with options that have other names inside."""
+    register_queue("slow")
     runs = [made(Status.CANCELLED, workflow_id=one) for one in ("a/1", "b")]
     body = {"verb": "resume", "ids": [one.workflow_id for one in runs], "options": {"queue": "slow"}}
     number = operator.post("/bulk-operations", body).json()["id"]

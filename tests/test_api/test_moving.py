@@ -1,5 +1,6 @@
 """Runs out of one database and into another, for those who may see all of them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -89,3 +90,16 @@ def test_what_is_no_export_is_400(operator: Api) -> None:
     for nameless in (1, {"workflow": 5}, {"workflow": {"name": None}}):
         problem(operator.post("/workflows/import", {**exported, "runs": [nameless]}), 403, "not-exposed")
     assert not Workflow.objects.exists()
+
+
+def test_an_import_may_be_larger_than_what_django_keeps_in_memory(operator: Api, settings: Any) -> None:
+    """26. Its limit is ours: ten times that of other bodies, whatever forms may have."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    settings.DURABLE["API"] = {**settings.DURABLE["API"], "MAX_BODY": 1000}
+    run = made(name=OPEN, inputs=json.dumps({"args": ["x" * 3000], "kwargs": {}}))
+    exported = operator.get(f"/workflows/{run.workflow_id}/export").json()
+    Workflow.objects.all().delete()
+    settings.DURABLE = {**settings.DURABLE}
+    assert operator.post("/workflows/import", exported).status_code == 201
+    exported["exported_at"] = "x" * 10_000
+    problem(operator.post("/workflows/import", exported), 413, "payload-too-large")

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from durable_app import register_queue
 from durable_app.models import AuditEvent, Queue, Status
 from tests.test_admin.pages import made
 from tests.test_admin.test_list import reads
@@ -63,6 +64,16 @@ def test_limits_are_changed_by_those_who_have_seen_them(operator, viewer):
         operator.patch("/queues/mail", {"concurrency": 8}, If_Match=stale.headers["ETag"]).status_code == 200
     )
     assert operator.patch("/queues/mail", {"concurrency": 7}).json()["limits"]["concurrency"] == 7
+
+
+@pytest.mark.django_db
+def test_limits_that_do_not_fit_together_are_both_pointed_at(operator):
+    """25. And a pause that would end before it begins."""
+    register_queue("tuned", concurrency=2)
+    found = problem(operator.patch("/queues/tuned", {"worker_concurrency": 3}), 400, "validation-error")
+    assert [one["pointer"] for one in found["errors"]] == ["/worker_concurrency", "/concurrency"]
+    past = operator.post("/queues/tuned/pause", {"until": "2020-01-01T00:00:00Z"})
+    assert [one["pointer"] for one in problem(past, 400, "validation-error")["errors"]] == ["/until"]
 
 
 @pytest.mark.django_db

@@ -8,6 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from durable_app import clock
+from durable_app.api.runs import routes
+from durable_app.api.runs.showing import NOT_IDS
 from durable_app.control.actors import Policy
 from durable_app.models import Event, Message, Status, Worker, Workflow
 from tests.test_admin.pages import made, with_steps
@@ -268,7 +270,8 @@ def test_what_a_policy_hides_is_not_there(operator: Api, settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["a b", "<script>", "a%2Fb", "ü/ß", "..", "search", "a?b#c", "'\"\\", "x" * 255]
+    "odd",
+    ["a b", "<script>", "a%2Fb", "ü/ß", ".", "..", "search", "verbs", "import", "a?b#c", "'\"\\", "x" * 255],
 )
 def test_ids_with_odd_characters_can_be_found(viewer: Api, odd: str) -> None:
     """Links lead there; where no path can, the list finds it."""
@@ -276,9 +279,16 @@ def test_ids_with_odd_characters_can_be_found(viewer: Api, odd: str) -> None:
     [shown] = viewer.get("/workflows", id=odd).json()["results"]
     assert shown["id"] == odd
     link = shown["links"]["self"]
-    assert (link is None) is ("/" in odd)
-    if link is not None and odd not in ("..", "search"):
+    assert (link is None) is (odd in ("ü/ß", ".", "..", "search", "verbs", "import"))
+    assert (shown["links"]["steps"] is None) is (link is None)
+    if link is not None:
         assert viewer.client.get(link).json()["id"] == run.workflow_id
+
+
+def test_words_that_are_no_ids_in_urls_are_those_of_the_routes() -> None:
+    """28. A route that is added must not make a run's URL false."""
+    fixed = {str(one.pattern).partition("/")[2] for one in routes.urlpatterns}
+    assert {one for one in fixed if one and "/" not in one and "<" not in one} == NOT_IDS - {".", ".."}
 
 
 def own(queries: CaptureQueriesContext) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from durable_app import clock, workflow
+from durable_app import clock, register_queue, workflow
 from durable_app.models import AuditEvent, Schedule, Workflow
 from tests.test_admin.test_list import reads
 from tests.test_api.conftest import problem
@@ -95,6 +95,52 @@ def test_what_can_be_no_schedule_is_refused(operator):
     problem(operator.post("/schedules", NIGHTLY), 409, "schedule-exists")
     problem(operator.patch("/schedules/nightly", {}), 400, "validation-error")
     problem(operator.patch("/schedules/nightly", {"workflow": "shop.other"}), 403, "not-exposed")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cron", "61 * * * *"),
+        ("cron", "0 0 31 2 *"),
+        ("cron", "* *"),
+        ("timezone", "Mars/Olympus"),
+        ("queue", "by tenant"),
+        ("name", "a/b"),
+        ("name", "."),
+        ("name", ".."),
+    ],
+)
+def test_a_wrong_field_of_a_schedule_is_pointed_at(operator, field, value):
+    """25, 27. Also where the engine says so; a name that has no URL is none."""
+    register_queue("by tenant", partition_queue=True)
+    found = problem(operator.post("/schedules", {**NIGHTLY, field: value}), 400, "validation-error")
+    assert [one["pointer"] for one in found["errors"]] == [f"/{field}"]
+    assert not Schedule.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_backfill_of_the_future_is_pointed_at(operator, at_noon):
+    """400, and nothing is started."""
+    operator.post("/schedules", NIGHTLY)
+    for start, end, wrong in ((1, 9, "/end"), (3, 2, "/start")):
+        span = {"start": f"2031-05-0{start}T00:00:00Z", "end": f"2031-05-0{end}T00:00:00Z"}
+        found = problem(operator.post("/schedules/nightly/backfill", span), 400, "validation-error")
+        assert [one["pointer"] for one in found["errors"]] == [wrong]
+    assert not Workflow.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_the_project_scheduled_can_be_triggered_also_if_nobody_can_start_it(operator, settings):
+    """29. A trigger starts what a tick would start; what is declared stays as it is: 409, not 403."""
+    operator.post("/schedules", NIGHTLY)
+    settings.DURABLE = {"API": {"STARTABLE": []}}
+    assert operator.post("/schedules/nightly/trigger").status_code == 201
+    problem(operator.patch("/schedules/nightly", {"cron": "* * * * *"}), 403, "not-exposed")
+    Schedule.objects.update(is_declared=True)
+    problem(operator.patch("/schedules/nightly", {"cron": "* * * * *"}), 409, "invalid-transition")
+    Schedule.objects.update(status="RETIRED")
+    problem(operator.patch("/schedules/nightly", {"cron": "* * * * *"}), 403, "not-exposed")
 
 
 @pytest.mark.django_db

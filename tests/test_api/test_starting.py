@@ -121,6 +121,15 @@ def test_a_run_is_started_with_all_that_it_was_given(operator: Api) -> None:
     assert Workflow.objects.count() == 1
 
 
+def test_a_place_from_which_nothing_is_taken_is_pointed_at(operator: Api) -> None:
+    """25. A queue that there is not, and a partition that is not named."""
+    register_queue("by tenant", partition_queue=True)
+    for given, wrong in (({"queue": "nowhere"}, "/queue"), ({"queue": "by tenant"}, "/partition_key")):
+        found = problem(operator.post("/workflows", {"workflow": OPEN, **given}), 400, "validation-error")
+        assert [one["pointer"] for one in found["errors"]] == [wrong]
+    assert not Workflow.objects.exists()
+
+
 def test_an_id_is_an_idempotency_key(operator: Api, viewer: Api) -> None:
     """REST, idempotency. The same call again finds the run; another call is a conflict."""
     body = {"workflow": OPEN, "args": [1], "id": "one"}

@@ -10,6 +10,7 @@ from django.middleware.gzip import GZipMiddleware
 from django.test import RequestFactory
 
 from durable_app import serialization
+from durable_app.api.bodies import Moment
 from durable_app.engine.progress import Progress
 from durable_app.models import Event, Status, StreamEntry, Workflow
 from durable_app.store.progress import KEY
@@ -47,6 +48,24 @@ def test_a_page_of_a_stream(holder):
     assert found["is_ended"]
     for wrong in ({"offset": -1}, {"offset": "x"}, {"limit": 501}, {"ofset": 1}):
         problem(reader.get(path, **wrong), 400, "validation-error")
+
+
+@pytest.mark.django_db
+def test_the_streams_of_a_run(viewer):
+    """30. By key, with how many values each has and whether it is closed; in pages."""
+    run = made(Status.PENDING)
+    path = f"/workflows/{run.workflow_id}/streams"
+    assert viewer.get(path).json() == {"results": [], "next": None, "previous": None}
+    entries(run, "a", "b", key="words", ends=True)
+    entries(run, 1, key="numbers")
+    entries(made(Status.PENDING), 1, key="another run's")
+    first = viewer.get(path, page_size=1).json()
+    at = Moment().to_representation(run.created_at)
+    assert first["results"] == [{"key": "numbers", "entries": 1, "is_closed": False, "last_at": at}]
+    second = viewer.get(path, page_size=1, cursor=first["next"]).json()
+    assert second["results"] == [{"key": "words", "entries": 2, "is_closed": True, "last_at": at}]
+    assert viewer.get(path, page_size=1, cursor=second["previous"]).json()["results"] == first["results"]
+    problem(viewer.get("/workflows/no-such/streams"), 404, "run-not-found")
 
 
 @pytest.mark.django_db

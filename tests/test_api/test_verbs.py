@@ -121,6 +121,28 @@ def test_a_wrong_body_is_400_and_says_where(operator: Api) -> None:
     assert not AuditEvent.objects.exists()
 
 
+def test_what_the_engine_does_not_take_is_pointed_at(operator: Api) -> None:
+    """25. Mistakes in the request are 400 with their place; the engine's own runs are a state: 409."""
+    run = made(Status.CANCELLED)
+    for path, body, wrong in (
+        ("resume", {"queue": "nowhere"}, "/queue"),
+        ("fork", {"from_step": 99}, "/from_step"),
+        ("rewind", {"from_step": 99}, "/from_step"),
+    ):
+        found = problem(operator.post(f"/workflows/{run.workflow_id}/{path}", body), 400, "validation-error")
+        assert [one["pointer"] for one in found["errors"]] == [wrong]
+    waiting = made(Status.WAITING)
+    sent = {"message": 1, "topic": "durable.approval.1"}
+    found = problem(
+        operator.post(f"/workflows/{waiting.workflow_id}/messages", sent), 400, "validation-error"
+    )
+    assert [one["pointer"] for one in found["errors"]] == ["/topic"]
+    own = made(Status.SUCCESS, name="durable.bulk_operation")
+    for verb in ("fork", "rewind"):
+        answer = operator.post(f"/workflows/{own.workflow_id}/{verb}", {"from_step": 1})
+        problem(answer, 409, "invalid-transition")
+
+
 def test_a_body_that_is_too_large_is_413(operator: Api, settings: Any) -> None:
     """The body, and a value in it that may not be stored."""
     run = made(Status.WAITING)

@@ -33,7 +33,7 @@ def test_workers_as_they_are(viewer):
     assert [(one["id"], one["state"], one["running"]) for one in rows] == [
         ("new", "live", 0),
         ("old", "live", 1),
-        ("older", "dead", 0),
+        ("older", "silent", 0),
         ("gone", "ended", 0),
     ]
     assert rest["next"] is None

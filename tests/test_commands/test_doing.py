@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from durable_app import clock, recv, step, workflow
+from durable_app import clock, create_schedule, recv, register_queue, step, workflow
 from durable_app.control.operator import Operator
 from durable_app.models import AuditEvent, BulkOperation, Message, Status, Workflow
 from tests.test_admin.pages import made, with_steps
@@ -266,7 +266,7 @@ def test_a_fork_takes_arguments_as_a_start_does():
     fork = Workflow.objects.get(workflow_id="edited")
     assert (fork.inputs, fork.steps.count()) == ('{"args":[[1]],"kwargs":{"also":"text"}}', 1)
     wrong = durable("run", "fork", run.workflow_id, "--kwarg", "colour=1")
-    assert (wrong.code, "do not fit" in wrong.err) == (1, True)
+    assert (wrong.code, "do not fit" in wrong.err) == (2, True)
 
 
 def test_a_bar_is_drawn_for_one_who_watches_and_only_then(monkeypatch):
@@ -309,3 +309,33 @@ def test_descendants_are_cancelled_or_deleted_with_their_parent():
     assert statuses(parent, child) == ["CANCELLED"] * 2
     assert durable("run", "delete", parent.workflow_id, "--children").code == 0
     assert not Workflow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "sentence"),
+    [
+        ("run start NAME --queue nowhere", 2, "there is no queue 'nowhere'"),
+        ("run start NAME --queue tenants", 2, "it takes a partition key"),
+        ("run fork CANCELLED --step 99", 2, "start_step is a number from 1 to 1"),
+        ("run fork CANCELLED --to-queue nowhere", 2, "there is no queue 'nowhere'"),
+        ("run rewind CANCELLED --step 99", 2, "start_step is a number from 1 to 1"),
+        ("run send WAITING 1 --topic durable.approval.1", 2, "is the engine's topic"),
+        ("run retry OWN", 3, "ask for it anew"),
+        ("queue pause tenants --until 2020-01-01", 2, "the pause would end before it begins"),
+        ("schedule backfill hourly 2999-01-01 2999-01-02", 2, "ends by now"),
+        ("schedule backfill hourly 2020-01-02 2020-01-01", 2, "begins before it ends"),
+    ],
+)
+def test_a_mistake_is_told_apart_from_a_state(line, code, sentence):
+    """Exit 2 for what is typed wrong, 3 for what cannot be done to this run; nothing is done."""
+    register_queue("tenants", partition_queue=True)
+    create_schedule(schedule_name="hourly", workflow_fn=typed_workflow, schedule="0 * * * *")
+    ids = {
+        "NAME": typed_workflow.name,
+        "CANCELLED": made(Status.CANCELLED).workflow_id,
+        "WAITING": made(Status.WAITING).workflow_id,
+        "OWN": made(Status.ERROR, name="durable.bulk_operation").workflow_id,
+    }
+    said = durable(*[ids.get(word, word) for word in line.split()])
+    assert (said.code, sentence in said.err) == (code, True), said
+    assert Workflow.objects.count() == 3

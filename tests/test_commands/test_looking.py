@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from durable_app import clock, set_event, step, workflow
+from durable_app.management.cli import newest
 from durable_app.models import AuditEvent, Status, Step
 from tests.test_admin.pages import ERROR, made, with_steps
 from tests.test_commands.keyboard import Said, durable
@@ -222,5 +223,50 @@ def test_a_tail_follows_a_run_to_its_end(monkeypatch):
 
     monkeypatch.setattr(time, "sleep", rest)
     said = durable("run", "tail", run.workflow_id)
-    assert said.err == ""
+    assert said.err == "Times are in UTC.\n"
     assert [line.split(maxsplit=1)[1] for line in said.lines] == ["✓ 1 reserve", "✗ 2 charge", "ERROR"]
+
+
+def test_a_table_has_the_newest_and_says_so_data_has_all(monkeypatch):
+    """5. What goes through a pipe is whole, fetched in batches; a table ends, and says that there is more."""
+    monkeypatch.setattr(newest, "SHOWN", 2)
+    monkeypatch.setattr(newest, "BATCH", 2)
+    ids = [made(Status.ERROR).workflow_id for _ in range(5)][::-1]
+    table = durable("run", "list", "--status", "ERROR")
+    assert [line.split()[0] for line in table.lines[1:]] == ids[:2]
+    assert table.err == "2 of more: --limit N\n"
+    assert durable("run", "list", "--limit", "4").err == "4 of more: --limit N\n"
+    assert durable("run", "list", "--limit", "5").err == durable("run", "list", "--quiet").err == ""
+    assert len(durable("run", "list", "--limit", "5").lines) == 6
+    for form in ("ids", "ndjson"):
+        said = durable("run", "list", "-o", form)
+        assert (len(said.lines), said.err) == (5, "")
+    assert durable("run", "list", "-o", "ids").lines == ids
+    assert durable("run", "list", "-o", "ids", "--oldest-first", "--offset", "1").lines == ids[::-1][1:]
+    assert durable("run", "list", "-o", "ids", "--limit", "3").lines == ids[:3]
+    assert [row["workflow_id"] for row in durable("run", "list", "-o", "json").json] == ids
+    retried = durable("run", "retry", "-", stdin=durable("run", "list", "-o", "ids").out)
+    assert (retried.code, len(retried.lines)) == (0, 6)
+
+
+def test_bulk_operations_are_listed_as_runs_are(monkeypatch):
+    """5. The same rule for every list that grows."""
+    monkeypatch.setattr(newest, "SHOWN", 2)
+    monkeypatch.setattr(newest, "BATCH", 2)
+    for _ in range(3):
+        durable("run", "cancel", "--status", "ENQUEUED", "--name", "x", "--yes", "--in-background")
+    table = durable("bulk", "list")
+    assert (len(table.lines), table.err) == (3, "2 of more: --limit N\n")
+    assert len(durable("bulk", "list", "-o", "ids").lines) == 3
+
+
+def test_no_two_ids_look_the_same_in_a_table():
+    """20. Line ends, tabs, blanks at the ends, and the characters that an escape is made of."""
+    odd = ["a b", "a  b", "a\nb", "a\tb", "a\\nb", " a b", "a b ", "a\u00a0b", "a\u2028b", "a\x85b"]
+    for one in odd:
+        made(workflow_id=one)
+    for form in ("table", "wide"):
+        lines = durable("run", "list", "-o", form).lines[1:]
+        shown = [line.split("  SUCCESS")[0].rstrip() for line in lines]
+        assert len(set(shown)) == len(odd), shown
+        assert {"a\\nb", "a\\tb", "a\\\\nb", "\\x20a b", "a b\\x20"} <= set(shown)

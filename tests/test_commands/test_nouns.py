@@ -95,7 +95,7 @@ def test_queues_are_listed_paused_drained_and_tuned(monkeypatch):
     assert found.limits.as_dict() == {"worker_concurrency": 2, "limiter": {"limit": 50, "period": 60.0}}
     assert durable("queue", "set", "typed mail", "--limiter", "none").code == 0
     wrong = durable("queue", "set", "typed mail", "--concurrency", "1")
-    assert (wrong.code, "must not be above concurrency" in wrong.err) == (1, True)
+    assert (wrong.code, "must not be above concurrency" in wrong.err) == (2, True)
     assert durable("queue", "set", "typed mail").code == 2
     assert durable("queue", "reset", "typed mail").code == 3
     assert [verb for verb, *_ in verbs()] == ["pause", "resume", *["configure"] * 3, "reset"]
@@ -193,9 +193,9 @@ def test_workers_are_asked_to_quiet_and_stop_and_dead_ones_lose_their_runs():
     runs = [made(Status.PENDING, worker_id=one.pk, started_at=clock.now()) for one in (live, dead, dead)]
     shown = {one["id"]: one for one in durable("worker", "list", "-o", "json").json}
     assert {name: one["state"] for name, one in shown.items()} == {
-        "w-live": "alive",
-        "w-dead": "dead",
-        "w-other": "dead",
+        "w-live": "live",
+        "w-dead": "silent",
+        "w-other": "silent",
     }
     assert shown["w-dead"]["running"] == 2
     assert set(durable("worker", "list", "-o", "ids").lines) == shown.keys()
@@ -215,7 +215,7 @@ def test_workers_are_asked_to_quiet_and_stop_and_dead_ones_lose_their_runs():
     assert (event.details, event.reason) == ({"runs": 2}, "the host is gone")
     assert durable("worker", "recover", "w-dead").code == 0
     again = durable("recover")
-    assert (again.code, again.err.splitlines()[0]) == (0, "No worker is dead: nothing is to be taken back.")
+    assert (again.code, again.err.splitlines()[0]) == (0, "No worker is silent: nothing is to be taken back.")
     assert other.pk
 
 
@@ -236,7 +236,9 @@ def test_questions_are_answered_once():
     again = durable("approval", "answer", str(first.pk), "--approve")
     assert (again.code, "was closed at" in again.err) == (3, True)
     wrong = durable("approval", "answer", str(second.pk), "--approve", "--field", "amount=500")
-    assert (wrong.code, "amount: " in wrong.err) == (1, True)
+    assert (wrong.code, "amount: " in wrong.err) == (2, True)
+    evil = durable("approval", "answer", str(second.pk), "--approve", "--field", "evil=1")
+    assert (evil.code, evil.err) == (2, "evil: The question does not ask for this.")
     assert durable("approval", "answer", str(second.pk), "--approve", "--field", "amount=5").code == 0
     assert Message.objects.count() == 2
     assert durable("approval", "answer", "4711", "--approve").code == 4

@@ -37,7 +37,7 @@ NAMED = {"name": waiting_in_line.name}
 
 def test_all_that_match_now_and_none_that_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A3. In several batches; what cannot be done is counted with its outcome."""
-    monkeypatch.setattr(bulk, "carry_out", lambda number: carry_out(number, limit=2))
+    monkeypatch.setattr(bulk, "carry_out", lambda number, **how: carry_out(number, limit=2))
     ids = lined_up(5)
     Workflow.objects.filter(workflow_id=ids[0]).update(status="SUCCESS")
     number = bulk.begin(ME, "cancel", NAMED)
@@ -79,6 +79,17 @@ def test_a_batch_that_is_repeated_does_nothing_twice(monkeypatch: pytest.MonkeyP
     forks = Workflow.objects.filter(forked_from__in=ids)
     assert sorted(forks.values_list("forked_from", flat=True)) == sorted(ids)
     assert BulkOperation.objects.get(pk=number).done == 4
+
+
+def test_a_step_of_an_operation_ends_in_time() -> None:
+    """31. It hears of a cancellation only between two of its steps."""
+    ids = lined_up(3)
+    Workflow.objects.filter(workflow_id__in=ids).update(queue_name="elsewhere")
+    number = bulk.begin(ME, "cancel", NAMED)
+    for count in (1, 2, 3):
+        assert carry_out(number, seconds=0)
+        assert BulkOperation.objects.get(pk=number).done == count
+    assert not carry_out(number, seconds=0)
 
 
 def test_permissions_taken_away_meanwhile_do_not_hold() -> None:

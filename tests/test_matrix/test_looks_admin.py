@@ -29,6 +29,8 @@ workflow_bulk                denied     denied   denied    answered  answered  a
 workflow_export_list         denied     denied   denied    denied    answered  answered  -
 workflow_export              denied     denied   denied    denied    answered  answered  missing
 workflow_exported            denied     missing  missing   missing   missing   answered  missing
+workflow_views               denied     denied   answered  answered  answered  answered  -
+workflow_forget_view         denied     denied   answered  answered  answered  answered  -
 workflow_delete              denied     denied   answered  answered  answered  answered  missing
 workflow_add                 denied     denied   denied    denied    denied    denied    -
 
@@ -79,7 +81,8 @@ auditevent_add               denied     denied   denied    denied    denied    d
 """)
 """``own`` and ``foreign`` are an administrator's of a tenant, at something of the tenant or of somebody else.
 
-A file is for who began its export; ``workflow_delete`` and ``schedule_delete`` lead on to the verb's page.
+A file is for who began its export; ``workflow_delete`` and ``schedule_delete`` lead on to the
+verb's page. A view is the user's own: whoever may see the list may save and delete theirs.
 """
 
 PATHS: dict[str, Callable[[Scene], str]] = {
@@ -87,6 +90,8 @@ PATHS: dict[str, Callable[[Scene], str]] = {
     "workflow_count": lambda it: "count/",
     "workflow_by_id": lambda it: f"by-id/?id={it.run.workflow_id}",
     "workflow_verb": lambda it: f"{it.run.pk}/verb/fork/",
+    "workflow_views": lambda it: "views/",
+    "workflow_forget_view": lambda it: "views/1/delete/",
     "workflow_bulk": lambda it: "bulk/cancel/",
     "workflow_export_list": lambda it: "export/",
     "workflow_export": lambda it: f"{it.run.pk}/export/",

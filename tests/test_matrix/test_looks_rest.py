@@ -33,6 +33,7 @@ GET run-attempts      denied     denied  answered  answered  answered  answered 
 GET run-timeline      denied     denied  answered  answered  answered  answered  missing
 GET progress-events   denied     denied  answered  answered  answered  answered  missing
 GET result            denied     denied  denied    answered  answered  answered  missing
+GET streams           denied     denied  answered  answered  answered  answered  missing
 GET stream            denied     denied  denied    answered  answered  answered  missing
 GET stream-events     denied     denied  denied    answered  answered  answered  missing
 GET run-export        denied     denied  denied    denied    answered  answered  missing
@@ -67,6 +68,7 @@ PATHS: dict[str, Callable[[Scene], str]] = {
     "run-timeline": lambda it: f"workflows/{it.run.workflow_id}/timeline",
     "progress-events": lambda it: f"workflows/{it.run.workflow_id}/progress/sse",
     "result": lambda it: f"workflows/{it.run.workflow_id}/result",
+    "streams": lambda it: f"workflows/{it.run.workflow_id}/streams",
     "stream": lambda it: f"workflows/{it.run.workflow_id}/streams/key",
     "stream-events": lambda it: f"workflows/{it.run.workflow_id}/streams/key/sse",
     "run-export": lambda it: f"workflows/{it.run.workflow_id}/export",

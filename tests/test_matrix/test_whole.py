@@ -38,8 +38,8 @@ NOT_VERBS = {"bulk_operation", "deny", "perform", "require"}
 """What else an operator has."""
 
 SHOWING = {
-    "approval get", "approval list", "bulk get", "bulk list", "check", "doctor", "queue get", "queue list", "replay",
-    "run doctor", "run events", "run get", "run list", "run result", "run steps", "run tail",
+    "approval get", "approval list", "bulk get", "bulk list", "check", "doctor", "queue get", "queue list",
+    "replay", "run doctor", "run events", "run get", "run list", "run result", "run steps", "run tail",
     "schedule get", "schedule list", "schedule next", "version list", "worker list", "workflow list",
     "workflow show",
 }  # fmt: skip

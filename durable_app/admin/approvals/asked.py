@@ -1,5 +1,6 @@
 """What a run asks people now, for the page of the run."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,14 @@ from durable_app.store import database
 
 MOST = 20
 """Questions of one run that are shown."""
+
+_APPROVAL = re.compile(r"approval (\d{1,18}): ")
+
+
+def question_url(site: Any, waiting_for: str) -> str:
+    """Return the page of the question that a run waits for, told by its words; empty if it is none."""
+    found = _APPROVAL.match(waiting_for)
+    return page_url(site, Approval, int(found[1])) if found else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,7 +43,8 @@ def _searched(name: str, value: str) -> Q:
     if not name:
         return Q(target_id=value)
     if name not in FILTERS:
-        raise WrongLink(_("An audit is not searched by %(name)s.") % {"name": name})
+        sentence = _("The audit is not searched by “%(name)s”; it is by %(known)s.")
+        raise WrongLink(sentence % {"name": name, "known": ", ".join(FILTERS)})
     return FILTERS[name](value)
 
 
@@ -59,14 +60,14 @@ def _equal(column: str) -> Callable[[str], Q]:
 def _outcome(value: str) -> Q:
     if value not in AuditOutcome.values:
         choices = ", ".join(AuditOutcome.values)
-        raise WrongLink(_("%(value)s is none of %(choices)s.") % {"value": value, "choices": choices})
+        raise WrongLink(_("“%(value)s” is none of %(choices)s.") % {"value": value, "choices": choices})
     return Q(outcome=value)
 
 
 def _window(value: str) -> Q:
     if value not in WINDOWS:
         choices = ", ".join(WINDOWS)
-        raise WrongLink(_("%(value)s is none of %(choices)s.") % {"value": value, "choices": choices})
+        raise WrongLink(_("“%(value)s” is none of %(choices)s.") % {"value": value, "choices": choices})
     since = clock.now() - WINDOWS[value]
     return Q(pk__gte=moments.first_event_since(since), at__gte=since)
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from durable_app.admin import display
 from durable_app.admin.audit.conditions import FILTERS as PARAMETERS
 from durable_app.admin.audit.conditions import conditions_of
-from durable_app.admin.audit.words import changes_of, label_of
+from durable_app.admin.audit.words import LONGEST_REASON, changes_of, label_of
 from durable_app.admin.base import SITE, DurableAdminMixin
 from durable_app.admin.keyset import KeysetChangeList, WrongLink
 from durable_app.admin.runs.filters import WindowFilter
@@ -29,7 +29,6 @@ VERBS_OFFERED = (
 )  # fmt: skip
 
 LONGEST_CHANGE = 60
-LONGEST_REASON = 60
 
 MARKS = {
     AuditOutcome.DONE: ("is-ok", "✓"),

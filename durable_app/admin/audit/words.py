@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from durable_app.admin import display
 from durable_app.control.verbs import VERBS
 from durable_app.insight.payloads import plain, redacted
 from durable_app.models import AuditEvent
@@ -21,6 +23,8 @@ _LABELS: Mapping[str, Any] = {
 }
 
 _LONGEST = 200
+
+LONGEST_REASON = 60
 
 
 def label_of(verb: str) -> str:
@@ -45,13 +49,22 @@ class Deed:
     event: AuditEvent
     label: str
     changes: list[str]
+    reason: SafeString
 
 
 def deeds(events: Iterable[AuditEvent] | None) -> list[Deed] | None:
     """Return events with their words; None for those who may not see them."""
     if events is None:
         return None
-    return [Deed(event=one, label=label_of(one.verb), changes=changes_of(one)) for one in events]
+    return [
+        Deed(
+            event=one,
+            label=label_of(one.verb),
+            changes=changes_of(one),
+            reason=display.folded(one.reason, LONGEST_REASON),
+        )
+        for one in events
+    ]
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

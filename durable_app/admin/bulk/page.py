@@ -21,7 +21,7 @@ from durable_app.admin.neighbours import run_url
 from durable_app.control import bulk
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Result
-from durable_app.control.verbs import ACTIVE, VERBS
+from durable_app.control.verbs import ACTIVE
 from durable_app.insight.payloads import plain, redacted
 from durable_app.models import AuditEvent, BulkOperation
 from durable_app.store import bulk_operations

@@ -14,11 +14,12 @@ from durable_app.admin.runs.lists import RunLists
 from durable_app.admin.runs.many import ManyRuns, meant
 from durable_app.admin.runs.page import RunPages
 from durable_app.admin.runs.verbs import RunVerbs
+from durable_app.admin.runs.views import SavedViews
 from durable_app.admin.runs.windows import settled
 from durable_app.identifiers import is_storable
 
 
-class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, HistoryPages):
+class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, SavedViews, HistoryPages):
     """Workflow runs: a list, a page each, verbs on one and on many."""
 
     target_kind = "workflow"
@@ -35,6 +36,8 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, HistoryPage
             path("by-id/", view(self.by_id_view), name=f"{PREFIX}_by_id"),
             path("export/", view(self.export_list_view), name=f"{PREFIX}_export_list"),
             path("exported/<int:number>/", view(self.exported_view), name=f"{PREFIX}_exported"),
+            path("views/", view(self.views_view), name=f"{PREFIX}_views"),
+            path("views/<int:number>/delete/", view(self.forget_view), name=f"{PREFIX}_forget_view"),
             path("bulk/<slug:name>/", view(self.bulk_view), name=f"{PREFIX}_bulk"),
             path("<int:number>/export/", view(self.export_view), name=f"{PREFIX}_export"),
             path("<int:number>/verb/<slug:name>/", view(self.verb_view), name=f"{PREFIX}_verb"),
@@ -56,6 +59,8 @@ class RunAdminMixin(RunLists, RunPages, RunVerbs, ManyRuns, Exports, HistoryPage
             "count_url": f"{self.run_url('count')}?{query}",
             "live_region": "rows",
             "own_url": f"?{request.GET.urlencode()}",
+            "query": request.GET.urlencode(),
+            "views_url": self.run_url("views"),
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

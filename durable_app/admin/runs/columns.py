@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_app.admin import display
+from durable_app.admin.approvals.asked import question_url
 from durable_app.admin.runs.links import RunLinks
 from durable_app.engine.retries import RETRY
 from durable_app.insight.payloads import attributes
@@ -96,12 +97,17 @@ class RunColumns(RunLinks):
             case Status.DELAYED:
                 return display.ago(run.run_after)
             case Status.WAITING:
-                return cut(run.waiting_for) if run.waiting_for else display.ago(run.wake_at)
+                return self._awaited(run.waiting_for) or display.ago(run.wake_at)
             case Status.PENDING:
                 step = getattr(run, "last_step", "")
                 return format_html(gettext("after {}"), cut(step)) if step else _("at its beginning")
             case _:
                 return display.NOTHING
+
+    def _awaited(self, words: str) -> SafeString | str:
+        """Return what a run waits for; a question leads to its page."""
+        url = question_url(self.admin_site, words)
+        return format_html('<a href="{}">{}</a>', url, cut(words)) if url else words and cut(words)
 
     @admin.display(description=_("Attributes"))
     def shown_attributes(self, run: Workflow) -> Any:

@@ -221,7 +221,7 @@ def _equal(name: str) -> Callable[[str], Conditions]:
 def _one_of(choices: Mapping[str, Any], value: str) -> Any:
     if value not in choices:
         raise WrongLink(
-            _("%(value)s is none of %(choices)s.") % {"value": value, "choices": ", ".join(choices)}
+            _("“%(value)s” is none of %(choices)s.") % {"value": value, "choices": ", ".join(choices)}
         )
     return choices[value]
 

@@ -26,7 +26,6 @@ from durable_app.insight.timeline import short
 from durable_app.models.workflow import TERMINAL
 from durable_app.store import bulk_operations
 
-
 LONGEST_FACT = 120
 LONGEST_NAME = 60
 

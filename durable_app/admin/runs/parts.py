@@ -56,7 +56,6 @@ def values(look: Look) -> dict[str, Any]:
         "inputs": payload(run.inputs, run.serialization, may_see=may_see, is_inputs=True),
         "output": payload(run.output, run.serialization, may_see=may_see),
         "error": failure(run.error, may_see=may_see),
-        "attributes": attributes(run.attributes),
     }
 
 

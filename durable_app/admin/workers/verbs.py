@@ -26,7 +26,7 @@ class WorkerVerb:
     """The participle: a worker "was asked to stop"."""
     act: Callable[[Operator, str], Result]
     for_the_living: bool
-    """Whether it is possible for live workers, else for dead ones."""
+    """Whether it is possible for live workers, else for others."""
     sentences: tuple[Any, ...]
     is_destructive: bool = False
 
@@ -34,7 +34,7 @@ class WorkerVerb:
         """Return why it is not possible now; empty if it is."""
         is_live = holds_lease(worker, clock.now())
         if is_live != self.for_the_living:
-            return _("The worker is alive: its lease is valid.") if is_live else _("The worker is not alive.")
+            return _("The worker is live: its lease is valid.") if is_live else _("The worker is not live.")
         if self.for_the_living and worker.kind != "worker":
             return _("This process calls workflows; it takes none from queues.")
         return ""

@@ -24,11 +24,20 @@ from durable_app.api.runs.showing import (
 )
 from durable_app.api.schema import documented
 from durable_app.control import changing
+from durable_app.insight.reasons import why
 from durable_app.limits import HIGHEST_COUNT
 from durable_app.models import Workflow
 from durable_app.store import database
 
-INCLUDABLE = ("input", "output", "error", "steps", "events")
+INCLUDABLE = ("input", "output", "error", "steps", "events", "reason")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why a run is where it is, as the admin and `durable doctor` say it."""
+
+    headline = serializers.CharField(help_text="An error's message is left out without `view_payload`.")
+    facts = serializers.ListField(child=serializers.CharField())
+    is_problem = serializers.BooleanField(help_text="Whether it will not go on by itself.")
 
 
 class RunDetailSerializer(LinkedRunSerializer):
@@ -39,6 +48,7 @@ class RunDetailSerializer(LinkedRunSerializer):
     error = FailureSerializer(required=False, allow_null=True)
     steps = parts.StepSerializer(many=True, required=False)
     events = parts.EventSerializer(many=True, required=False)
+    reason = ReasonSerializer(required=False)
 
 
 class IncludeQuery(Query):
@@ -103,6 +113,8 @@ class Run(RunView):
             found["steps"] = [parts.shown_step(one, may_see, has_output=False) for one in parts.steps(run)]
         if "events" in include:
             found["events"] = [parts.shown_event(one, may_see, has_value=False) for one in parts.events(run)]
+        if "reason" in include:
+            found["reason"] = ReasonSerializer(why(run, may_see=may_see)).data
         return found
 
     @documented(

@@ -43,12 +43,12 @@ class StartBody(ReasonBody):
     args = arguments()
     kwargs = named_arguments()
     id = Text(required=False, help_text="By default a new one. The same id and call again: the same run.")
-    queue = Text(required=False)
+    queue = Text(required=False, help_text="By default the default queue. One that there is not is 400.")
     priority = Whole(required=False, min_value=0, max_value=HIGHEST_COUNT)
     delay_ms = Milliseconds(required=False)
     timeout_ms = Milliseconds(required=False, min_value=1)
     deduplication_id = Text(required=False)
-    partition_key = Text(required=False)
+    partition_key = Text(required=False, help_text="Partitioned queues take one.")
     attributes = Attributes(required=False)
 
 

@@ -1,4 +1,4 @@
-"""The routes of runs. An id may have any character but a slash; those go through ``/workflows/verbs``."""
+"""The routes of runs. Ids that cannot stand in one go through ``/workflows/verbs``."""
 
 from django.urls import path
 

@@ -17,11 +17,14 @@ from durable_app.models import Status
 
 Shown = dict[str, Any]
 
+NOT_IDS = frozenset({".", "..", "import", "search", "verbs"})
+"""What is something else in a URL; the words are those of ``routes``."""
+
 
 class LinksSerializer(serializers.Serializer[Any]):
     """Paths of other resources."""
 
-    self = serializers.CharField(allow_null=True, help_text='None where the id has a "/".')
+    self = serializers.CharField(allow_null=True, help_text="None where the id has no URL of its own.")
     steps = serializers.CharField(allow_null=True)
     timeline = serializers.CharField(allow_null=True)
     admin = serializers.CharField(allow_null=True, help_text="The run's page, if the project has one.")
@@ -107,7 +110,7 @@ def shower(request: Request) -> Callable[[Any], Shown]:
 
 
 def _shown(run: Any, *, base: str, admin: str | None) -> Shown:
-    path = None if "/" in run.workflow_id else f"{base}/{quote(run.workflow_id, safe='')}"
+    path = f"{base}/{quote(run.workflow_id, safe='')}" if has_path(run.workflow_id) else None
     links = {
         "self": path,
         "steps": path and f"{path}/steps",
@@ -117,9 +120,14 @@ def _shown(run: Any, *, base: str, admin: str | None) -> Shown:
     return {**RunSerializer(run).data, "links": links}
 
 
+def has_path(workflow_id: str) -> bool:
+    """Return whether a run's id can stand in a URL, where a slash and our own words mean something else."""
+    return "/" not in workflow_id and workflow_id not in NOT_IDS
+
+
 def path_of(request: Request, workflow_id: str) -> str:
     """Return the path of a run, or of a list of one where its id has no path."""
-    if "/" in workflow_id:
+    if not has_path(workflow_id):
         return f"{path_under(request, 'runs')}?id={quote(workflow_id, safe='')}"
     return path_under(request, "runs", workflow_id)
 

@@ -53,7 +53,7 @@ class FamilyBody(ReasonBody):
 class ResumeBody(ReasonBody):
     """Where it goes on."""
 
-    queue = Text(required=False, help_text="By default the default queue.")
+    queue = Text(required=False, help_text="By default where it stood. One that there is not is 400.")
 
 
 class PriorityBody(ReasonBody):
@@ -65,7 +65,11 @@ class PriorityBody(ReasonBody):
 class StepBody(ReasonBody):
     """From where a history is run again."""
 
-    from_step = Whole(min_value=1, max_value=HIGHEST_COUNT, help_text="The first step that runs again.")
+    from_step = Whole(
+        min_value=1,
+        max_value=HIGHEST_COUNT,
+        help_text="The first step that runs again: at most the one that comes next.",
+    )
 
 
 class InputsBody(Body):
@@ -85,9 +89,9 @@ class ForkBody(StepBody):
     )
 
     id = Text(required=False, help_text="Of the new run.")
-    queue = Text(required=False)
+    queue = Text(required=False, help_text="By default where the run stood. One that there is not is 400.")
     version = Text(required=False, help_text="That the new run is pinned to.")
-    partition_key = Text(required=False)
+    partition_key = Text(required=False, help_text="By default the run's own; partitioned queues take one.")
     timeout_ms = Milliseconds(required=False, min_value=1)
 
 
@@ -95,7 +99,9 @@ class MessageBody(ReasonBody):
     """What a run is told."""
 
     message = Anything(allow_null=True, help_text="Any JSON.")
-    topic = Text(required=False, default="", allow_blank=True)
+    topic = Text(
+        required=False, default="", allow_blank=True, help_text="`durable.` begins the engine's own: 400."
+    )
     idempotency_key = Text(required=False, help_text="The run gets one message of each key.")
 
 

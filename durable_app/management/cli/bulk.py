@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from durable_app.control import bulk
 from durable_app.management.cli.arguments import Noun, Verb, add_reason, add_watch, positive
 from durable_app.management.cli.failures import NOT_FOUND, Failure
+from durable_app.management.cli.newest import add_limit, show_newest
 from durable_app.management.cli.terminal import Terminal
 from durable_app.store import bulk_operations, listing
 
@@ -42,13 +43,16 @@ def _shown(found: Any) -> dict[str, Any]:
 
 
 def _list_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="At most so many (20).")
+    add_limit(parser)
     add_watch(parser)
 
 
 def _list(terminal: Terminal, options: dict[str, Any]) -> None:
+    def fetch(last: Any, count: int) -> list[Any]:
+        return bulk_operations.newest(count, below=None if last is None else last.pk)
+
     def draw() -> None:
-        terminal.show(map(_shown, bulk_operations.newest(options["limit"])), COLUMNS, "id")
+        show_newest(terminal, options["limit"], COLUMNS, fetch, _shown)
 
     terminal.watch(options["watch"], draw)
 

@@ -10,6 +10,8 @@ from django.db import Error
 
 from durable_app.errors import (
     DurableError,
+    InvalidAnswerError,
+    InvalidArgumentsError,
     InvalidOptionError,
     InvalidWorkflowIDError,
     NonExistentApprovalError,
@@ -33,6 +35,8 @@ BROKEN_PIPE = 141
 """Exit codes; with 2 argparse, too, says that the command line is wrong."""
 
 _CODES: dict[type[DurableError], int] = {
+    InvalidAnswerError: USAGE,
+    InvalidArgumentsError: USAGE,
     InvalidOptionError: USAGE,
     InvalidWorkflowIDError: USAGE,
     PermissionDeniedError: REFUSED,
@@ -52,14 +56,18 @@ class Failure(CommandError):
         super().__init__(visible(sentence), returncode=code)
 
 
+def code_of(error: BaseException | None) -> int:
+    """Return the exit code of what went wrong."""
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+
+
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
     """Turn what may go wrong in a command into a failure that says so."""
     try:
         yield
     except DurableError as error:
-        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
-        raise Failure(str(error), code) from error
+        raise Failure(str(error), code_of(error)) from error
     except Error as error:
         raise Failure(f"The database {database.alias()!r} fails: {error}") from error
     except KeyboardInterrupt:

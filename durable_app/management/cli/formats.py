@@ -10,12 +10,23 @@ from django.utils import timezone
 from durable_app.insight.payloads import plain
 from durable_app.insight.timeline import short
 
+BLANK = "\\x20"
+"""A blank where nobody would see it."""
+
 
 def visible(text: str) -> str:
     """Return a text on one line, in which what would steer a terminal or hide itself is an escape."""
     if text.isprintable():
         return text
     return "".join(_visible(char) for char in text)
+
+
+def _escaped(text: str) -> str:
+    """Return a text so that no two look the same: with escapes, also for blanks at its ends."""
+    inner = text.strip(" ").replace("\\", "\\\\")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in inner)
+    before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
+    return BLANK * before + shown + BLANK * after if inner else BLANK * len(text)
 
 
 def _visible(char: str) -> str:
@@ -34,10 +45,10 @@ def cell(value: Any, widest: int | None = None) -> str:
         case timedelta():
             text = short(value)
         case str():
-            text = value
+            text = _escaped(value)
         case _:
-            text = json.dumps(plain(value), ensure_ascii=False)
-    return _cut(" ".join(visible(text).split()), widest)
+            text = visible(json.dumps(plain(value), ensure_ascii=False))
+    return _cut(text, widest)
 
 
 def _cut(text: str, widest: int | None) -> str:

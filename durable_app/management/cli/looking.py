@@ -18,13 +18,13 @@ from durable_app.management.cli.arguments import (
     add_filters,
     add_watch,
     filters_of,
-    positive,
     span,
     text,
     whole,
 )
 from durable_app.management.cli.failures import NOT_FOUND, Failure
 from durable_app.management.cli.formats import to_json
+from durable_app.management.cli.newest import add_limit, show_newest
 from durable_app.management.cli.terminal import Terminal
 from durable_app.store import listing
 
@@ -70,7 +70,7 @@ def _told(failure: payloads.Failure) -> str:
 
 def _list_arguments(parser: CommandParser) -> None:
     add_filters(parser)
-    parser.add_argument("--limit", type=positive, default=50, metavar="N", help="At most so many (50).")
+    add_limit(parser)
     parser.add_argument("--offset", type=whole, default=0, metavar="N", help="Without the first so many.")
     parser.add_argument("--oldest-first", action="store_true", help="Default: newest first.")
     add_watch(parser)
@@ -78,18 +78,13 @@ def _list_arguments(parser: CommandParser) -> None:
 
 def _list(terminal: Terminal, options: dict[str, Any]) -> None:
     wanted = checked_filter(filters_of(options))
+    order = listing.Order(is_descending=not options["oldest_first"], offset=options["offset"])
+
+    def fetch(last: Any, count: int) -> list[Any]:
+        return listing.next_rows(wanted, order, None if last is None else last.pk, count)
 
     def draw() -> None:
-        rows = listing.rows(
-            wanted,
-            limit=options["limit"],
-            offset=options["offset"],
-            sort_desc=not options["oldest_first"],
-            load_input=False,
-            load_output=False,
-        )
-        shown = [_shown(row, with_payloads=False) for row in rows]
-        terminal.show(shown, COLUMNS, "workflow_id")
+        show_newest(terminal, options["limit"], COLUMNS, fetch, lambda row: _shown(row, with_payloads=False))
 
     terminal.watch(options["watch"], draw)
 
@@ -163,6 +158,8 @@ def _tail_arguments(parser: CommandParser) -> None:
 
 
 def _tail(terminal: Terminal, options: dict[str, Any]) -> None:
+    row_of(options["id"])
+    terminal.say(f"Times are in {timezone.get_current_timezone_name()}.")
     for line in _new_lines(options["id"]):
         if line is None:
             terminal.rest(options["every"])

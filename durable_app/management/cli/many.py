@@ -15,6 +15,7 @@ from durable_app.management.cli.failures import USAGE, Failure
 from durable_app.management.cli.formats import read_id
 from durable_app.management.cli.terminal import Terminal
 from durable_app.store import listing
+from durable_app.store.giving_way import giving_way
 
 BATCH = 500
 """Runs that are looked up at once."""
@@ -61,7 +62,8 @@ def on_many(
         act = getattr(terminal.operator(options["reason"]), name)
         results: list[Result] = []
         for one in terminal.counting(ids, len(ids), name):
-            results += act([one], **how(options))
+            with giving_way():
+                results += act([one], **how(options))
         terminal.show_results(results)
 
     return run

@@ -171,7 +171,9 @@ def _answer_arguments(parser: CommandParser) -> None:
 
 
 def _answer(terminal: Terminal, options: dict[str, Any]) -> None:
-    reply = Reply(approved=options["approve"], data=dict(options["field"]), comment=options["comment"])
+    reply = Reply(
+        approved=options["approve"], data=dict(options["field"]), comment=options["comment"], is_exact=True
+    )
     operator = terminal.operator(options["comment"])
     terminal.show_results([answering.answer(operator, options["id"], reply)])
 

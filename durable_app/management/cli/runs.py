@@ -90,7 +90,7 @@ def _fork_arguments(parser: CommandParser) -> None:
     _add_inputs(parser)
     parser.add_argument("--forked-id", default="", type=text, metavar="ID", help="The new run's id.")
     parser.add_argument("--to-version", type=text, metavar="VERSION", help="The version to run it.")
-    parser.add_argument("--to-queue", type=text, metavar="QUEUE", help="The queue to put it in (default).")
+    parser.add_argument("--to-queue", type=text, metavar="QUEUE", help="The queue to put it in (its own).")
 
 
 def _fork(terminal: Terminal, options: dict[str, Any]) -> None:

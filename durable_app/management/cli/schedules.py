@@ -26,6 +26,9 @@ COLUMNS = (
     "last_fired_at",
 )
 
+MOST_TICKS = 1_000
+"""Ticks that a dry run prints."""
+
 
 def _found(name: str) -> ScheduleInfo:
     found = schedules.get(name)
@@ -102,8 +105,10 @@ def _backfill_arguments(parser: CommandParser) -> None:
 def _backfill(terminal: Terminal, options: dict[str, Any]) -> None:
     info = _found(options["name"])
     if options["dry_run"]:
-        ticks = _ticks(info, options["start"], options["end"], 1000)
-        terminal.show([{"at": tick} for tick in ticks], ("at",), "at")
+        ticks = _ticks(info, options["start"], options["end"], MOST_TICKS + 1)
+        terminal.show([{"at": tick} for tick in ticks[:MOST_TICKS]], ("at",), "at")
+        if len(ticks) > MOST_TICKS:
+            terminal.say(f"{MOST_TICKS} of more.")
         return
     operator = terminal.operator(options["reason"])
     terminal.show_results([verbs.backfill(operator, info.schedule_name, options["start"], options["end"])])

@@ -12,7 +12,7 @@ from typing import Any, TextIO, TypeVar
 
 from durable_app.control.actors import Actor
 from durable_app.control.operator import Operator, Result
-from durable_app.management.cli.failures import FAILED, NOT_FOUND, PARTIAL, REFUSED, Failure
+from durable_app.management.cli.failures import FAILED, NOT_FOUND, PARTIAL, REFUSED, Failure, code_of
 from durable_app.management.cli.formats import cell, columns, id_line, padded, to_json, visible
 
 T = TypeVar("T")
@@ -42,6 +42,11 @@ class Terminal:
     """Whether a Ctrl-C has ended some work before its end."""
 
     @property
+    def is_for_people(self) -> bool:
+        """Whether results are a table, and no data for programs."""
+        return self.form in ("table", "wide")
+
+    @property
     def is_watched(self) -> bool:
         """Whether a person sees what goes to stderr, and likes it to move."""
         return not self.is_quiet and self.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -54,16 +59,16 @@ class Terminal:
 
     def show(self, rows: Iterable[Any], columns: Sequence[str], key: str) -> None:
         """Print rows: dicts or dataclasses; ``key`` is the column that ``-o ids`` prints."""
-        found = [_as_dict(row) for row in rows]
+        found = map(_as_dict, rows)
         match self.form:
             case "ids":
                 self._lines(id_line(str(row[key])) for row in found)
             case "ndjson":
                 self._lines(to_json(row) for row in found)
             case "json":
-                self.stdout.write(to_json(found, indent=2))
+                self.stdout.write(to_json(list(found), indent=2))
             case _:
-                self._table(found, columns)
+                self._table(list(found), columns)
 
     def show_one(self, row: Any, key: str = "") -> None:
         """Print one thing: a line a field, JSON, or only its ``key``."""
@@ -145,7 +150,7 @@ class Terminal:
     def watch(self, pause: timedelta | None, draw: Callable[[], None]) -> None:
         """Draw once, or again and again with pauses, until Ctrl-C."""
         while True:
-            if pause is not None and self.form in ("table", "wide") and self.stdout.isatty():
+            if pause is not None and self.is_for_people and self.stdout.isatty():
                 self.stdout.write("\x1b[2J\x1b[H", ending="")
             draw()
             if pause is None:
@@ -214,7 +219,8 @@ def _code(undone: Sequence[Result]) -> int:
     """Return the exit code when nothing was done."""
     if all(one.is_missing for one in undone):
         return NOT_FOUND
-    return FAILED if any(one.outcome == "failed" for one in undone) else REFUSED
+    codes = {code_of(one.error) for one in undone if one.outcome == "failed"}
+    return max(codes, default=REFUSED) if len(codes) < 2 else FAILED
 
 
 def os_user() -> str:

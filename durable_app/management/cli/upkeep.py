@@ -100,7 +100,7 @@ PRUNE = Verb(
 
 def _recover_arguments(parser: CommandParser) -> None:
     parser.add_argument(
-        "--worker", type=text, metavar="ID", help="Only this one's (default: all dead ones')."
+        "--worker", type=text, metavar="ID", help="Only this one's (default: all silent ones')."
     )
     add_reason(parser)
 
@@ -108,15 +108,15 @@ def _recover_arguments(parser: CommandParser) -> None:
 def _recover(terminal: Terminal, options: dict[str, Any]) -> None:
     operator = terminal.operator(options["reason"])
     given = options["worker"]
-    dead = rows_of_workers.dead() if given is None else [worker_id(given)]
-    if not dead:
-        terminal.say("No worker is dead: nothing is to be taken back.")
-    terminal.show_results([workers.recover(operator, one) for one in dead])
+    left = rows_of_workers.left() if given is None else [worker_id(given)]
+    if not left:
+        terminal.say("No worker is silent: nothing is to be taken back.")
+    terminal.show_results([workers.recover(operator, one) for one in left])
 
 
 RECOVER = Verb(
     name="recover",
-    help="Take the runs of dead workers back now, without waiting for a worker to notice.",
+    help="Take the runs of silent workers back now, without waiting for a worker to notice.",
     run=_recover,
     arguments=_recover_arguments,
 )
