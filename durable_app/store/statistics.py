@@ -16,8 +16,8 @@ from django.db.models import (
     DurationField,
     ExpressionWrapper,
     F,
+    Field,
     Func,
-    IntegerField,
     Max,
     Min,
     QuerySet,
@@ -68,21 +68,28 @@ class Grouping:
         """Return the names and values that make a group."""
         found = {name: row[column] for name, column in self.columns.items()}
         if self.bucket is not None:
-            found["bucket"] = datetime.fromtimestamp(row["bucket"], UTC)
+            found["bucket"] = _moment(row["bucket"])
         return found
 
 
-class _Bucket(Func):
-    """The beginning of a time's bucket, in whole seconds since the epoch."""
+def _moment(bucket: datetime | int) -> datetime:
+    return bucket if isinstance(bucket, datetime) else datetime.fromtimestamp(bucket, UTC)
 
-    output_field = IntegerField()
+
+class _Bucket(Func):
+    """The beginning of a time's bucket: a time on PostgreSQL, where seconds take twice as long to count.
+
+    Elsewhere in whole seconds since the epoch.
+    """
+
+    output_field: Any = Field()  # neither of both kinds is converted
 
     def __init__(self, time: Any, seconds: int) -> None:
         super().__init__(time, Value(seconds))
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Return SQL for PostgreSQL."""
-        return self._as(compiler, connection, "floor(extract(epoch FROM {0}))::bigint / {1} * {1}")
+        return self._as(compiler, connection, "date_bin('{1} s', {0}, 'epoch')")
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Return SQL for SQLite."""
