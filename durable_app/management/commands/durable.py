@@ -43,6 +43,9 @@ _DJANGOS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--traceback", {"action": "store_true"}),
     ("--no-color", {"action": "store_true"}),
     ("--force-color", {"action": "store_true"}),
+    ("--skip-checks", {"action": "store_true"}),
+    ("--verbosity", {"type": int, "choices": (0, 1, 2, 3)}),
+    ("-v", {"type": int, "choices": (0, 1, 2, 3), "dest": "verbosity"}),
 )
 """What every command of Django's takes; ours take it behind the verb, too."""
 
